@@ -1,0 +1,150 @@
+//! Durations as Prometheus writes them: `1h30m`, `15s`, `500ms`.
+//!
+//! Source: Prometheus `common/model/time.go` (units y, w, d, h, m, s, ms, in that order, each at
+//! most once; `0` needs no unit).
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+const UNITS: [(&str, u64); 7] = [
+    ("y", 365 * 24 * 3_600_000),
+    ("w", 7 * 24 * 3_600_000),
+    ("d", 24 * 3_600_000),
+    ("h", 3_600_000),
+    ("m", 60_000),
+    ("s", 1000),
+    ("ms", 1),
+];
+
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DurationError {
+    #[error("empty duration string")]
+    Empty,
+    #[error("not a valid duration string: {0:?}")]
+    Invalid(String),
+    #[error("duration out of range: {0:?}")]
+    OutOfRange(String),
+}
+
+pub fn parse(text: &str) -> Result<Duration, DurationError> {
+    if text.is_empty() {
+        return Err(DurationError::Empty);
+    }
+    if text == "0" {
+        return Ok(Duration::ZERO);
+    }
+    let invalid = || DurationError::Invalid(text.to_owned());
+    let out_of_range = || DurationError::OutOfRange(text.to_owned());
+    let (mut rest, mut total, mut next_unit) = (text, 0u64, 0);
+    while !rest.is_empty() {
+        let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+        let (number, tail) = rest.split_at(digits);
+        if number.is_empty() {
+            return Err(invalid());
+        }
+        let number: u64 = number.parse().map_err(|_| out_of_range())?;
+        let letters = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
+        let (unit, tail) = tail.split_at(letters);
+        let position = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
+        if position < next_unit {
+            return Err(invalid());
+        }
+        next_unit = position + 1;
+        let millis = number.checked_mul(UNITS[position].1).ok_or_else(out_of_range)?;
+        total = total.checked_add(millis).ok_or_else(out_of_range)?;
+        rest = tail;
+    }
+    // Prometheus counts nanoseconds in an int64; what it refuses, we refuse.
+    if total > (i64::MAX / 1_000_000) as u64 {
+        return Err(out_of_range());
+    }
+    Ok(Duration::from_millis(total))
+}
+
+/// The shortest text that [`parse`] reads back; years and weeks only where nothing is left over.
+pub fn format(duration: Duration) -> String {
+    let mut millis = u64::try_from(duration.as_millis()).unwrap_or(u64::MAX);
+    if millis == 0 {
+        return "0s".to_owned();
+    }
+    let mut text = String::new();
+    for (unit, size) in UNITS {
+        let exact_only = matches!(unit, "y" | "w");
+        if millis < size || (exact_only && !millis.is_multiple_of(size)) {
+            continue;
+        }
+        let _ = write!(text, "{}{unit}", millis / size);
+        millis %= size;
+    }
+    text
+}
+
+/// `#[serde(with = "model::duration::text")]` for a `Duration` field.
+pub mod text {
+    use std::time::Duration;
+
+    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+        super::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+    }
+
+    pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
+        to.serialize_str(&super::format(*value))
+    }
+
+    /// The same for an `Option<Duration>` field; pair it with `#[serde(default)]`.
+    pub mod optional {
+        use std::time::Duration;
+
+        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+
+        pub fn deserialize<'de, D: Deserializer<'de>>(
+            from: D,
+        ) -> Result<Option<Duration>, D::Error> {
+            let text = Option::<String>::deserialize(from)?;
+            text.map(|text| super::super::parse(&text).map_err(D::Error::custom)).transpose()
+        }
+
+        pub fn serialize<S: Serializer>(
+            value: &Option<Duration>,
+            to: S,
+        ) -> Result<S::Ok, S::Error> {
+            match value {
+                Some(duration) => super::serialize(duration, to),
+                None => to.serialize_none(),
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_read_and_write_as_prometheus_does() {
+        #[track_caller]
+        fn check(text: &str, millis: u64, written: &str) {
+            let parsed = parse(text).unwrap();
+            assert_eq!(parsed, Duration::from_millis(millis), "{text}");
+            assert_eq!(format(parsed), written, "{text}");
+        }
+        check("0", 0, "0s");
+        check("0s", 0, "0s");
+        check("324ms", 324, "324ms");
+        check("1m30s", 90_000, "1m30s");
+        check("24h", 86_400_000, "1d");
+        check("4w", 4 * 604_800_000, "4w");
+        check("8d", 8 * 86_400_000, "8d");
+        check("1y2d", 367 * 86_400_000, "367d");
+    }
+
+    #[test]
+    fn what_is_no_duration_is_refused() {
+        for text in ["", "1", "1x", "-1m", "1s1m", "1m1m", "1.5h", " 1m", "s", "300000y"] {
+            assert!(parse(text).is_err(), "{text:?}");
+        }
+        assert_eq!(parse("1s1m"), Err(DurationError::Invalid("1s1m".into())));
+    }
+}

@@ -1,0 +1,22 @@
+//! What every part of Watershed talks about: series, samples, time and matchers.
+//!
+//! This crate does no I/O, reads no clock and depends on no other crate of ours. Whatever crosses a
+//! border between two of our crates is made of these types.
+
+pub mod alert;
+pub mod duration;
+pub mod labels;
+pub mod matcher;
+pub mod metadata;
+pub mod sample;
+pub mod time;
+
+pub use alert::Alert;
+pub use labels::{Labels, LabelsBuilder};
+pub use matcher::{MatchOp, Matcher, MatcherError};
+pub use metadata::{Metadata, MetricType};
+pub use sample::{STALE_NAN, Sample, is_stale};
+pub use time::{TimeRange, Timestamp};
+
+/// The label that holds a series' metric name.
+pub const METRIC_NAME: &str = "__name__";

@@ -1,0 +1,123 @@
+//! How samples enter.
+//!
+//! - APPEND-1: nothing of a batch is visible or durable before `commit` returns `Ok`; then all of it
+//!   that was not rejected is both (durable as far as the log's sync setting says).
+//! - APPEND-2: every sample given to an appender is counted once by the commit: as appended, or as
+//!   rejected under one reason.
+//! - APPEND-3: the same sample twice is accepted and stored once.
+
+use std::io;
+
+use model::{Labels, Metadata, Sample, Timestamp};
+
+/// Names one series inside one database. Never reused while the process lives, never persisted,
+/// never sent to another tier. Between tiers a series is its labels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SeriesRef(pub u64);
+
+/// A sender's own name for a series: a hash of the bytes by which it names it (the label section of
+/// a remote-write series, a line of an exposition up to its value). The hash has 128 bits and must be
+/// seeded with something that senders cannot know, so that nobody can make two of them collide.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct SeriesKey(pub u128);
+
+/// Takes samples in. Implemented by the database, and by tests.
+pub trait Append: Send + Sync {
+    /// Starts a batch, such as one request or one scrape.
+    fn appender(&self) -> Box<dyn Appender + '_>;
+}
+
+/// One batch. Dropping it without `commit` leaves no trace but possibly a few empty series.
+pub trait Appender: Send {
+    /// The series that was last remembered under `key`, if it still lives. Decodes nothing.
+    fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef>;
+
+    /// Finds or makes the series of `labels`, and remembers it under `key` where one is given.
+    fn series(&mut self, labels: &Labels, key: Option<SeriesKey>)
+    -> Result<SeriesRef, AppendError>;
+
+    /// Adds a sample. A `series` that is gone (it was idle and left the database) is
+    /// [`AppendError::UnknownSeries`]: ask for it again by its labels.
+    fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError>;
+
+    /// Remembers what a target says of the metric family that `series` belongs to.
+    fn metadata(&mut self, series: SeriesRef, metadata: &Metadata) -> Result<(), AppendError>;
+
+    /// Writes the batch to the log and makes it visible.
+    fn commit(self: Box<Self>) -> Result<Appended, AppendError>;
+}
+
+/// What became of a batch's samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Appended {
+    /// Samples stored, those among them that were stored before included (APPEND-3).
+    pub samples: u64,
+    /// Samples refused, in the order in which they were given.
+    pub rejected: Vec<Rejected>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Rejected {
+    pub series: SeriesRef,
+    pub timestamp: Timestamp,
+    pub reason: RejectReason,
+}
+
+/// Why one sample was refused while the rest of its batch was stored. Asking again will not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum RejectReason {
+    /// Older than the series' newest sample, where nothing may arrive out of order.
+    OutOfOrder,
+    /// Older than the out-of-order window reaches.
+    TooOld,
+    /// A different value is stored for this time already.
+    DuplicateTimestamp,
+    /// Below the oldest time that the head still takes.
+    OutOfBounds,
+}
+
+impl RejectReason {
+    pub const ALL: [Self; 4] =
+        [Self::OutOfOrder, Self::TooOld, Self::DuplicateTimestamp, Self::OutOfBounds];
+
+    /// As a `reason` label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "out_of_order",
+            Self::TooOld => "too_old",
+            Self::DuplicateTimestamp => "duplicate_timestamp",
+            Self::OutOfBounds => "out_of_bounds",
+        }
+    }
+
+    /// In the words in which Prometheus answers a writer.
+    pub const fn message(self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "out of order sample",
+            Self::TooOld => "too old sample",
+            Self::DuplicateTimestamp => "duplicate sample for timestamp",
+            Self::OutOfBounds => "out of bounds",
+        }
+    }
+}
+
+/// Why a whole batch, or a series of it, was not stored.
+#[derive(Debug, thiserror::Error)]
+pub enum AppendError {
+    #[error("unknown series reference {}", .0.0)]
+    UnknownSeries(SeriesRef),
+    #[error("series without labels")]
+    NoLabels,
+    #[error("write log segment {segment}")]
+    Log { segment: u32, source: io::Error },
+}
+
+impl AppendError {
+    /// True when the same batch may succeed later; a receiver then answers 5xx, otherwise 400.
+    pub fn is_retryable(&self) -> bool {
+        match self {
+            Self::Log { .. } | Self::UnknownSeries(_) => true,
+            Self::NoLabels => false,
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! The two traits between adapters and the storage core: [`Append`] and [`Query`].
+//!
+//! Whatever enters goes through an [`Appender`]; whatever is asked goes through [`Query`]. The time
+//! series database implements both; a remote tier can implement the second.
+
+pub mod append;
+pub mod query;
+
+pub use append::{
+    Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
+};
+pub use query::{Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesSet};

@@ -1,0 +1,135 @@
+//! How data is asked for.
+//!
+//! - QUERY-1: a [`SeriesSet`] is a consistent cut: what is appended after `select` does not show.
+//! - QUERY-2: a set is sorted by labels and names each series once.
+//! - QUERY-3: `select` decodes no samples; [`SeriesSet::read`] decodes one series.
+
+use std::time::Duration;
+
+use model::{Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
+
+/// Answers selections. Implemented by the database, and by tests; a remote tier can implement it.
+/// Calls may block: keep them off async threads.
+pub trait Query: Send + Sync {
+    fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError>;
+
+    /// The label names of the series asked for, sorted.
+    fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError>;
+
+    /// The values that `name` has on the series asked for, sorted.
+    fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, QueryError>;
+
+    /// What is known of metric families, by name: all of `metric`, or of every one.
+    fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError>;
+
+    /// The newest sample of each series selected, where it lies in the selection's range: what
+    /// federation serves. Staleness markers are given as they are.
+    fn latest(&self, selection: &Selection) -> Result<Vec<(Labels, Sample)>, QueryError> {
+        let set = self.select(selection)?;
+        let mut columns = Columns::default();
+        let mut latest = Vec::with_capacity(set.len());
+        for index in 0..set.len() {
+            columns.clear();
+            set.read(index, &mut columns)?;
+            if let Some(sample) = columns.last() {
+                latest.push((set.labels(index), sample));
+            }
+        }
+        Ok(latest)
+    }
+}
+
+/// Which series, over which time.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    pub range: TimeRange,
+    pub matchers: Vec<Matcher>,
+    pub hints: SelectionHints,
+}
+
+impl Selection {
+    pub fn new(range: TimeRange, matchers: Vec<Matcher>) -> Self {
+        Self { range, matchers, hints: SelectionHints::default() }
+    }
+}
+
+/// What the asker will do with the answer. An implementation may ignore all of it.
+#[derive(Clone, Debug, Default)]
+pub struct SelectionHints {
+    /// The function or aggregation around the selector, such as `rate`.
+    pub function: Option<&'static str>,
+    pub step: Option<Duration>,
+    /// The selector's range, such as `5m`.
+    pub window: Option<Duration>,
+    /// Labels that the next aggregation keeps (`true`) or drops (`false`).
+    pub grouping: Option<(Vec<String>, bool)>,
+}
+
+/// Which series a question about labels is about.
+#[derive(Clone, Debug)]
+pub struct LabelQuery {
+    pub range: TimeRange,
+    /// A series counts if it meets all matchers of any one of these; empty means every series.
+    pub matcher_sets: Vec<Vec<Matcher>>,
+    pub limit: Option<usize>,
+}
+
+/// The series of a selection, by index. Shared between the threads that read it.
+pub trait SeriesSet: Send + Sync {
+    fn len(&self) -> usize;
+
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    fn labels(&self, index: usize) -> Labels;
+
+    /// Appends the samples of one series within the selection's range, in time order, to `columns`.
+    fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError>;
+}
+
+/// Samples of one series, decoded, column by column. Reuse one to save allocations.
+#[derive(Clone, Debug, Default)]
+pub struct Columns {
+    pub timestamps: Vec<Timestamp>,
+    pub values: Vec<f64>,
+}
+
+impl Columns {
+    pub fn push(&mut self, sample: Sample) {
+        self.timestamps.push(sample.timestamp);
+        self.values.push(sample.value);
+    }
+
+    pub fn clear(&mut self) {
+        self.timestamps.clear();
+        self.values.clear();
+    }
+
+    pub fn len(&self) -> usize {
+        self.timestamps.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.timestamps.is_empty()
+    }
+
+    pub fn last(&self) -> Option<Sample> {
+        let (&timestamp, &value) = (self.timestamps.last()?, self.values.last()?);
+        Some(Sample { timestamp, value })
+    }
+
+    pub fn iter(&self) -> impl Iterator<Item = Sample> {
+        let pairs = self.timestamps.iter().zip(&self.values);
+        pairs.map(|(&timestamp, &value)| Sample { timestamp, value })
+    }
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum QueryError {
+    /// A stored chunk does not decode.
+    #[error("corrupt data in {place}: {reason}")]
+    Corrupt { place: String, reason: String },
+    #[error("read {place}")]
+    Io { place: String, source: std::io::Error },
+}
