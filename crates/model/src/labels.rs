@@ -124,7 +124,7 @@ impl fmt::Display for Labels {
             f.write_str(name)?;
         }
         let mut separator = "{";
-        for (label, value) in self.iter() {
+        for (label, value) in self {
             if label == METRIC_NAME {
                 if !bare_name {
                     write!(f, "{separator}{}", Quoted(value))?;
@@ -297,7 +297,7 @@ fn put_text(bytes: &mut Vec<u8>, text: &str) {
 /// Reads what [`put_text`] wrote; `bytes` never comes from outside this module.
 fn take_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
     let (mut length, mut shift, mut used) = (0usize, 0, 0);
-    for byte in bytes.iter() {
+    for byte in *bytes {
         used += 1;
         length |= usize::from(byte & 0x7f) << shift;
         shift += 7;
