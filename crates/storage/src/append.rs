@@ -40,8 +40,9 @@ pub trait Appender: Send {
     /// [`AppendError::UnknownSeries`]: ask for it again by its labels.
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError>;
 
-    /// Remembers what a target says of the metric family that `series` belongs to.
-    fn metadata(&mut self, series: SeriesRef, metadata: &Metadata) -> Result<(), AppendError>;
+    /// Remembers what a target says of the metric family named `family`: `http_request_seconds` for
+    /// the series `http_request_seconds_bucket{…}`. Remote write 1.0 sends it apart from any series.
+    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError>;
 
     /// Writes the batch to the log and makes it visible.
     fn commit(self: Box<Self>) -> Result<Appended, AppendError>;
