@@ -1,1 +1,18 @@
+//! The storage engine of every tier: a head in memory, written ahead to a log in Prometheus' format.
+//!
+//! A data directory is Prometheus' own. One process at a time uses it ([`OpenError::Locked`]).
+//!
+//! - TSDB-1: what `commit` acknowledged is handed to the operating system; it survives kill −9.
+//! - TSDB-2: a batch is rejected, written and made visible as one; nothing rejected reaches the log.
+//! - TSDB-3: a series reference names one series for as long as the process lives.
+//!
+//! This crate reads no clock and opens no socket: time is what samples carry, and whoever owns the
+//! database calls [`Db::sync`] and [`Db::maintain`] by a timer.
 
+pub mod db;
+pub mod log;
+pub mod metrics;
+
+pub use db::{Db, OpenError, Options};
+pub use log::{LogError, LogPosition, LogReader, LogSeries, LoggedSample};
+pub use metrics::Metrics;
