@@ -1,1 +1,116 @@
+//! The Prometheus HTTP API and the process' lifecycle endpoints, as one router.
+//!
+//! [`router`] is built from a [`State`]: where data is asked for (`storage::Query`, the PromQL
+//! engine), what the process says of itself ([`Status`]), and how it is told to reload or quit
+//! ([`Command`]). Answers are Prometheus' to the byte wherever a client could tell.
+//!
+//! This crate stores nothing, knows no tier, and never blocks an async thread on data: every
+//! endpoint runs on a blocking thread ([`endpoint`]).
 
+mod cors;
+mod endpoint;
+mod error;
+mod form;
+mod json;
+mod lifecycle;
+mod metrics;
+mod params;
+mod respond;
+mod status;
+mod status_pages;
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::middleware::from_fn_with_state;
+use axum::response::Response;
+use model::Timestamp;
+use tokio::sync::{mpsc, oneshot};
+
+pub use cors::{CorsOrigin, CorsOriginError};
+pub use lifecycle::Readiness;
+pub use metrics::Metrics;
+pub use status::{BuildInfo, HeadStats, RuntimeInfo, Status, Table, TsdbStatus};
+
+/// What the API answers from.
+#[derive(Clone)]
+pub struct State {
+    pub query: Arc<dyn storage::Query>,
+    pub status: Arc<dyn Status>,
+    pub build_info: BuildInfo,
+    pub readiness: Arc<Readiness>,
+    /// Where reload and quit are sent; `None` where the lifecycle API is not enabled.
+    pub commands: Option<mpsc::Sender<Command>>,
+    /// What `/metrics` shows.
+    pub registry: prometheus::Registry,
+    pub metrics: Metrics,
+    pub options: Options,
+    pub now: fn() -> Timestamp,
+}
+
+impl fmt::Debug for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("State").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Requests for data that are worked on at once; the others wait. `--query.max-concurrency`
+    pub max_concurrency: usize,
+    /// A query's time, waiting included; a request may ask for less. `--query.timeout`
+    pub timeout: Duration,
+    /// Whose pages may read answers. `--web.cors.origin`
+    pub cors_origin: CorsOrigin,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            max_concurrency: 20,
+            timeout: Duration::from_secs(120),
+            cors_origin: CorsOrigin::default(),
+        }
+    }
+}
+
+/// What a client asks of the process itself.
+#[derive(Debug)]
+pub enum Command {
+    /// Load the configuration again; `done` takes the outcome, an error's text included.
+    Reload {
+        done: oneshot::Sender<Result<(), String>>,
+    },
+    Quit,
+}
+
+/// All routes of the API and of the lifecycle, and `others`: routes of other crates (write,
+/// federate, fleet) that are likewise measured, and refused with 503 until the process is ready.
+pub fn router(state: State, others: Router) -> Router {
+    let metrics = state.metrics.clone();
+    let cors_origin = state.options.cors_origin.clone();
+    let state = Arc::new(state);
+    let guarded = Router::new()
+        .merge(status_pages::router())
+        .layer(from_fn_with_state(cors_origin, cors::allow))
+        .with_state(Arc::clone(&state))
+        .merge(others)
+        .layer(from_fn_with_state(Arc::clone(&state), lifecycle::require_ready));
+    lifecycle::router()
+        .with_state(state)
+        .merge(guarded)
+        .method_not_allowed_fallback(method_not_allowed)
+        .fallback(not_found)
+        .layer(from_fn_with_state(metrics, metrics::measure))
+}
+
+async fn not_found() -> Response {
+    respond::text(StatusCode::NOT_FOUND, "404 page not found\n")
+}
+
+async fn method_not_allowed() -> Response {
+    respond::text(StatusCode::METHOD_NOT_ALLOWED, "Method Not Allowed\n")
+}

@@ -1,0 +1,188 @@
+//! Writes the JSON of data answers, as Prometheus writes it.
+//!
+//! - A timestamp is seconds, with exactly three decimals where it is not whole.
+//! - A sample's value is a string: the shortest digits that read back as the same float, with an
+//!   exponent below 1e-6 and from 1e21 on.
+//! - A scalar's value never has an exponent, and its timestamp no trailing zeros.
+//!
+//! Source: Prometheus `util/jsonutil/marshal.go`, `promql/value.go`.
+
+use std::io::Write as _;
+
+use model::{Labels, Timestamp};
+
+pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
+    out.push(b'"');
+    let mut plain_from = 0;
+    for (at, byte) in text.bytes().enumerate() {
+        let escape: &[u8] = match byte {
+            b'"' => b"\\\"",
+            b'\\' => b"\\\\",
+            b'\n' => b"\\n",
+            b'\r' => b"\\r",
+            b'\t' => b"\\t",
+            0..0x20 => b"",
+            _ => continue,
+        };
+        out.extend_from_slice(&text.as_bytes()[plain_from..at]);
+        plain_from = at + 1;
+        match escape {
+            b"" => write(out, format_args!("\\u{byte:04x}")),
+            _ => out.extend_from_slice(escape),
+        }
+    }
+    out.extend_from_slice(&text.as_bytes()[plain_from..]);
+    out.push(b'"');
+}
+
+pub(crate) fn labels(out: &mut Vec<u8>, labels: &Labels) {
+    out.push(b'{');
+    for (index, (name, value)) in labels.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, name);
+        out.push(b':');
+        string(out, value);
+    }
+    out.push(b'}');
+}
+
+pub(crate) fn strings(out: &mut Vec<u8>, texts: &[String]) {
+    out.push(b'[');
+    for (index, text) in texts.iter().enumerate() {
+        if index > 0 {
+            out.push(b',');
+        }
+        string(out, text);
+    }
+    out.push(b']');
+}
+
+/// `[1435781451.781,"1"]`: one sample of a vector or a matrix.
+pub(crate) fn sample(out: &mut Vec<u8>, at: Timestamp, value: f64) {
+    out.push(b'[');
+    timestamp(out, at);
+    out.extend_from_slice(b",\"");
+    number(out, value);
+    out.extend_from_slice(b"\"]");
+}
+
+/// `[1435781451.5,"1"]`: a scalar.
+pub(crate) fn scalar(out: &mut Vec<u8>, at: Timestamp, value: f64) {
+    write(out, format_args!("[{},\"", at.as_seconds()));
+    plain_number(out, value);
+    out.extend_from_slice(b"\"]");
+}
+
+/// `[1435781451.5,"text"]`: a string.
+pub(crate) fn text_at(out: &mut Vec<u8>, at: Timestamp, text: &str) {
+    write(out, format_args!("[{},", at.as_seconds()));
+    string(out, text);
+    out.push(b']');
+}
+
+fn timestamp(out: &mut Vec<u8>, at: Timestamp) {
+    let millis = at.as_millis();
+    if millis < 0 {
+        out.push(b'-');
+    }
+    let (seconds, fraction) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
+    match fraction {
+        0 => write(out, format_args!("{seconds}")),
+        _ => write(out, format_args!("{seconds}.{fraction:03}")),
+    }
+}
+
+fn number(out: &mut Vec<u8>, value: f64) {
+    let magnitude = value.abs();
+    if value.is_nan() || magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
+        return plain_number(out, value);
+    }
+    if value.is_infinite() {
+        return plain_number(out, value);
+    }
+    let text = format!("{value:e}");
+    let (digits, exponent) = text.split_once('e').expect("`e` format writes an exponent");
+    let (sign, exponent) = match exponent.strip_prefix('-') {
+        Some(exponent) => ('-', exponent),
+        None => ('+', exponent),
+    };
+    write(out, format_args!("{digits}e{sign}{exponent:0>2}"));
+}
+
+fn plain_number(out: &mut Vec<u8>, value: f64) {
+    if value.is_infinite() {
+        out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
+    } else {
+        write(out, format_args!("{value}")); // never an exponent; NaN is `NaN`
+    }
+}
+
+fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
+    out.write_fmt(text).expect("writing to memory does not fail");
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
+        let mut out = Vec::new();
+        write(&mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn samples_are_written_as_prometheus_writes_them() {
+        #[track_caller]
+        fn check(millis: i64, value: f64, expect: &str) {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(written(|out| sample(out, at, value)), expect);
+        }
+        check(0, 0.0, r#"[0,"0"]"#);
+        check(1000, -0.0, r#"[1,"-0"]"#);
+        check(1_435_781_451_781, 1.0, r#"[1435781451.781,"1"]"#);
+        check(1_100, 0.1, r#"[1.100,"0.1"]"#);
+        check(1_007, 1e-6, r#"[1.007,"0.000001"]"#);
+        check(-1_500, 9.9e-7, r#"[-1.500,"9.9e-07"]"#);
+        check(-1, 123_456_789.125, r#"[-0.001,"123456789.125"]"#);
+        check(0, 1e20, r#"[0,"100000000000000000000"]"#);
+        check(0, -1e21, r#"[0,"-1e+21"]"#);
+        check(0, 1.5e-300, r#"[0,"1.5e-300"]"#);
+        check(0, f64::INFINITY, r#"[0,"+Inf"]"#);
+        check(0, f64::NEG_INFINITY, r#"[0,"-Inf"]"#);
+        check(0, f64::NAN, r#"[0,"NaN"]"#);
+        check(i64::MIN, 5e-324, r#"[-9223372036854775.808,"5e-324"]"#);
+    }
+
+    #[test]
+    fn scalars_have_no_exponent_and_no_trailing_zeros() {
+        #[track_caller]
+        fn check(millis: i64, value: f64, expect: &str) {
+            let at = Timestamp::from_millis(millis);
+            assert_eq!(written(|out| scalar(out, at, value)), expect);
+        }
+        check(1_500, 1e-7, r#"[1.5,"0.0000001"]"#);
+        check(4_000, f64::INFINITY, r#"[4,"+Inf"]"#);
+    }
+
+    #[test]
+    fn strings_are_escaped() {
+        let text = "a\"b\\c\n\r\t\u{1}\u{7f}é<";
+        assert_eq!(written(|out| string(out, text)), "\"a\\\"b\\\\c\\n\\r\\t\\u0001\u{7f}é<\"");
+        assert_eq!(
+            serde_json::from_str::<String>(&written(|out| string(out, text))).unwrap(),
+            text
+        );
+    }
+
+    #[test]
+    fn labels_are_an_object_in_order() {
+        let pairs = [("job", "a"), ("__name__", "up"), ("x.y", "\"")];
+        let series: Labels = pairs.into_iter().collect();
+        let expect = r#"{"__name__":"up","job":"a","x.y":"\""}"#;
+        assert_eq!(written(|out| labels(out, &series)), expect);
+        assert_eq!(written(|out| labels(out, &Labels::empty())), "{}");
+    }
+}
