@@ -1,0 +1,232 @@
+//! The `alerting` section of a configuration file, as Prometheus has it.
+//!
+//! Alertmanagers are listed in `static_configs`; what else Prometheus can say of them is refused by
+//! name ([`Unsupported`]), so that nothing that was asked for is silently left out.
+
+use std::fmt;
+use std::path::Path;
+use std::time::Duration;
+
+use model::{Labels, LabelsBuilder};
+use relabel::{RelabelStep, Verdict, relabel};
+use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
+use url::Url;
+
+use crate::Credentials;
+use crate::credentials::{AuthorizationYaml, BasicAuthYaml};
+
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+const API_PATH: &str = "/api/v2/alerts";
+
+const ADDRESS_LABEL: &str = "__address__";
+const SCHEME_LABEL: &str = "__scheme__";
+const PATH_LABEL: &str = "__alerts_path__";
+
+/// Which alerts go where.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+#[serde(try_from = "AlertingYaml")]
+pub struct AlertingConfig {
+    /// Applied to every alert, after the external labels were added.
+    pub alert_relabel: Vec<RelabelStep>,
+    pub alertmanagers: Vec<AlertmanagerConfig>,
+}
+
+/// Alertmanagers that are spoken to in the same way.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "AlertmanagerYaml")]
+pub struct AlertmanagerConfig {
+    pub timeout: Duration,
+    pub credentials: Option<Credentials>,
+    /// Applied after the alerting section's own, for these Alertmanagers only.
+    pub alert_relabel: Vec<RelabelStep>,
+    /// Where to post: every target that relabelling kept.
+    pub endpoints: Vec<Url>,
+    /// The targets that relabelling dropped.
+    pub dropped: Vec<Url>,
+}
+
+impl AlertingConfig {
+    /// Makes the paths of password files relative to `directory`, where the configuration lies.
+    pub fn set_directory(&mut self, directory: &Path) {
+        for alertmanager in &mut self.alertmanagers {
+            if let Some(credentials) = &mut alertmanager.credentials {
+                credentials.set_directory(directory);
+            }
+        }
+    }
+}
+
+#[derive(Debug, PartialEq, Eq, thiserror::Error)]
+pub enum ConfigError {
+    #[error("scheme: expected \"http\", got {0:?} (TLS is not supported yet)")]
+    Scheme(String),
+    #[error("api_version: expected Alertmanager api version to be one of [v2] but got {0}")]
+    ApiVersion(String),
+    #[error("timeout: must be more than 0")]
+    Timeout,
+    #[error("static_configs: {0:?} is not a valid hostname")]
+    Target(String),
+    #[error("static_configs: {url:?} is no URL: {reason}")]
+    Url { url: String, reason: url::ParseError },
+    #[error("at most one of basic_auth and authorization must be configured")]
+    TwoCredentials,
+    #[error("{0}")]
+    Credentials(String),
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AlertingYaml {
+    alert_relabel_configs: Vec<RelabelStep>,
+    alertmanagers: Vec<AlertmanagerConfig>,
+}
+
+impl From<AlertingYaml> for AlertingConfig {
+    fn from(yaml: AlertingYaml) -> Self {
+        Self { alert_relabel: yaml.alert_relabel_configs, alertmanagers: yaml.alertmanagers }
+    }
+}
+
+/// One entry of `alertmanagers`: what we do, then what Prometheus does besides.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct AlertmanagerYaml {
+    scheme: Option<String>,
+    path_prefix: String,
+    #[serde(with = "model::duration::text::optional")]
+    timeout: Option<Duration>,
+    api_version: Option<String>,
+    basic_auth: Option<BasicAuthYaml>,
+    authorization: Option<AuthorizationYaml>,
+    static_configs: Vec<StaticYaml>,
+    relabel_configs: Vec<RelabelStep>,
+    alert_relabel_configs: Vec<RelabelStep>,
+
+    enable_http2: Unsupported,
+    follow_redirects: Unsupported,
+    http_headers: Unsupported,
+    no_proxy: Unsupported,
+    oauth2: Unsupported,
+    proxy_connect_header: Unsupported,
+    proxy_from_environment: Unsupported,
+    proxy_url: Unsupported,
+    sigv4: Unsupported,
+    tls_config: Unsupported,
+    azure_sd_configs: Unsupported,
+    consul_sd_configs: Unsupported,
+    digitalocean_sd_configs: Unsupported,
+    dns_sd_configs: Unsupported,
+    docker_sd_configs: Unsupported,
+    dockerswarm_sd_configs: Unsupported,
+    ec2_sd_configs: Unsupported,
+    eureka_sd_configs: Unsupported,
+    file_sd_configs: Unsupported,
+    gce_sd_configs: Unsupported,
+    hetzner_sd_configs: Unsupported,
+    http_sd_configs: Unsupported,
+    ionos_sd_configs: Unsupported,
+    kubernetes_sd_configs: Unsupported,
+    kuma_sd_configs: Unsupported,
+    lightsail_sd_configs: Unsupported,
+    linode_sd_configs: Unsupported,
+    marathon_sd_configs: Unsupported,
+    nerve_sd_configs: Unsupported,
+    nomad_sd_configs: Unsupported,
+    openstack_sd_configs: Unsupported,
+    ovhcloud_sd_configs: Unsupported,
+    puppetdb_sd_configs: Unsupported,
+    scaleway_sd_configs: Unsupported,
+    serverset_sd_configs: Unsupported,
+    stackit_sd_configs: Unsupported,
+    triton_sd_configs: Unsupported,
+    uyuni_sd_configs: Unsupported,
+    vultr_sd_configs: Unsupported,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StaticYaml {
+    targets: Vec<String>,
+    #[serde(default)]
+    labels: std::collections::BTreeMap<String, String>,
+}
+
+/// A key that Prometheus knows and we do not: an error that serde places at the key's value.
+#[derive(Debug, Default)]
+struct Unsupported;
+
+impl<'de> Deserialize<'de> for Unsupported {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        from.deserialize_any(Self) // whose visitor takes no type of value
+    }
+}
+
+impl Visitor<'_> for Unsupported {
+    type Value = Self;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("no such key: it is not supported (Alertmanagers: static_configs, over http)")
+    }
+}
+
+impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {
+    type Error = ConfigError;
+
+    fn try_from(yaml: AlertmanagerYaml) -> Result<Self, ConfigError> {
+        if let Some(version) = yaml.api_version.as_ref().filter(|version| *version != "v2") {
+            return Err(ConfigError::ApiVersion(version.clone()));
+        }
+        let timeout = yaml.timeout.unwrap_or(DEFAULT_TIMEOUT);
+        if timeout.is_zero() {
+            return Err(ConfigError::Timeout);
+        }
+        let credentials = match (yaml.basic_auth, yaml.authorization) {
+            (Some(_), Some(_)) => return Err(ConfigError::TwoCredentials),
+            (Some(basic), None) => Some(basic.try_into().map_err(ConfigError::Credentials)?),
+            (None, Some(given)) => Some(given.try_into().map_err(ConfigError::Credentials)?),
+            (None, None) => None,
+        };
+
+        let scheme = yaml.scheme.as_deref().unwrap_or("http");
+        let path = api_path(&yaml.path_prefix);
+        let (mut endpoints, mut dropped) = (Vec::new(), Vec::new());
+        for group in yaml.static_configs {
+            for target in &group.targets {
+                let mut labels: LabelsBuilder =
+                    group.labels.iter().collect::<Labels>().to_builder();
+                labels.set(ADDRESS_LABEL, target).set(SCHEME_LABEL, scheme).set(PATH_LABEL, &path);
+                let url = endpoint(&labels)?;
+                match relabel(&yaml.relabel_configs, &mut labels) {
+                    Verdict::Keep => endpoints.push(endpoint(&labels)?),
+                    Verdict::Drop => dropped.push(url),
+                }
+            }
+        }
+        let alert_relabel = yaml.alert_relabel_configs;
+        Ok(Self { timeout, credentials, alert_relabel, endpoints, dropped })
+    }
+}
+
+/// `prefix` in front of the API's path, with one slash at each border.
+fn api_path(prefix: &str) -> String {
+    match prefix.trim_matches('/') {
+        "" => API_PATH.to_owned(),
+        prefix => format!("/{prefix}{API_PATH}"),
+    }
+}
+
+fn endpoint(labels: &LabelsBuilder) -> Result<Url, ConfigError> {
+    let (scheme, address) = (labels.value(SCHEME_LABEL), labels.value(ADDRESS_LABEL));
+    if scheme != "http" {
+        return Err(ConfigError::Scheme(scheme.to_owned()));
+    }
+    if address.is_empty() || address.contains('/') {
+        return Err(ConfigError::Target(address.to_owned()));
+    }
+    let url = format!("{scheme}://{address}{}", labels.value(PATH_LABEL));
+    Url::parse(&url).map_err(|reason| ConfigError::Url { url, reason })
+}
+
+#[cfg(test)]
+mod tests;

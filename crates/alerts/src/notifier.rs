@@ -1,0 +1,151 @@
+//! Hands every alert to every Alertmanager.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use model::{Alert, Labels};
+use parking_lot::Mutex;
+use relabel::RelabelStep;
+use tokio_util::task::TaskTracker;
+
+use crate::destination::{Destination, Endpoint, relabelled};
+use crate::status::{AlertmanagerUrl, AlertmanagersStatus};
+use crate::{AlertingConfig, Metrics};
+
+/// After this time a shutdown gives up what is still queued.
+const DRAIN_MAX: Duration = Duration::from_secs(15);
+
+/// Owns one task per Alertmanager. Create it inside a tokio runtime.
+#[derive(Debug)]
+pub struct Notifier {
+    client: reqwest::Client,
+    metrics: Metrics,
+    tasks: TaskTracker,
+    routing: Mutex<Routing>,
+}
+
+/// What a configuration says; replaced as a whole.
+#[derive(Debug, Default)]
+struct Routing {
+    external_labels: Labels,
+    alert_relabel: Vec<RelabelStep>,
+    destinations: Vec<Arc<Destination>>,
+    dropped: Vec<AlertmanagerUrl>,
+    closed: bool,
+}
+
+impl Notifier {
+    /// Sends nothing until a configuration is applied.
+    pub fn new(metrics: Metrics) -> Result<Self, reqwest::Error> {
+        let client = reqwest::Client::builder()
+            .user_agent(concat!("Watershed/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        let (tasks, routing) = (TaskTracker::new(), Mutex::default());
+        Ok(Self { client, metrics, tasks, routing })
+    }
+
+    /// From now on alerts go where `config` says. Alertmanagers that stay as they were keep their
+    /// queue; what is queued for one that is gone is dropped.
+    pub fn apply(&self, config: AlertingConfig, external_labels: Labels) {
+        let mut routing = self.routing.lock();
+        let mut before = std::mem::take(&mut routing.destinations);
+        let mut dropped = Vec::new();
+        for alertmanager in config.alertmanagers {
+            let url = |url: &url::Url| AlertmanagerUrl { url: url.to_string() };
+            dropped.extend(alertmanager.dropped.iter().map(url));
+            for url in alertmanager.endpoints {
+                let endpoint = Endpoint {
+                    url,
+                    timeout: alertmanager.timeout,
+                    credentials: alertmanager.credentials.clone(),
+                    alert_relabel: alertmanager.alert_relabel.clone(),
+                };
+                let kept = before.iter().position(|destination| destination.endpoint == endpoint);
+                let destination = match kept {
+                    Some(position) => before.swap_remove(position),
+                    None => self.start(endpoint),
+                };
+                routing.destinations.push(destination);
+            }
+        }
+        for gone in before {
+            gone.abandon();
+        }
+        self.metrics.alertmanagers.set(routing.destinations.len() as i64);
+        routing.external_labels = external_labels;
+        routing.alert_relabel = config.alert_relabel;
+        routing.dropped = dropped;
+    }
+
+    /// Queues `alerts` for every Alertmanager; never blocks. After [`Notifier::shutdown`] it drops
+    /// them.
+    pub fn send(&self, alerts: Vec<Alert>) {
+        let routing = self.routing.lock();
+        if routing.closed {
+            return tracing::warn!(dropped = alerts.len(), "alerts after shutdown dropped");
+        }
+        let alerts: Vec<Alert> = alerts
+            .into_iter()
+            .map(|alert| with_external_labels(alert, &routing.external_labels))
+            .filter_map(|alert| relabelled(&alert, &routing.alert_relabel))
+            .collect();
+        if alerts.is_empty() {
+            return;
+        }
+        for destination in &routing.destinations {
+            destination.push(&alerts);
+        }
+    }
+
+    pub fn status(&self) -> AlertmanagersStatus {
+        let routing = self.routing.lock();
+        let url = |destination: &Arc<Destination>| destination.name().to_owned();
+        let mut active: Vec<String> = routing.destinations.iter().map(url).collect();
+        active.sort();
+        AlertmanagersStatus {
+            active_alertmanagers: active.into_iter().map(|url| AlertmanagerUrl { url }).collect(),
+            dropped_alertmanagers: routing.dropped.clone(),
+        }
+    }
+
+    /// Sends what is queued, for [`DRAIN_MAX`] at most, and ends all tasks.
+    pub async fn shutdown(&self) {
+        let destinations = {
+            let mut routing = self.routing.lock();
+            routing.closed = true;
+            routing.destinations.clone()
+        };
+        for destination in &destinations {
+            destination.close();
+        }
+        self.tasks.close();
+        if tokio::time::timeout(DRAIN_MAX, self.tasks.wait()).await.is_err() {
+            for destination in &destinations {
+                destination.abandon();
+            }
+            self.tasks.wait().await;
+        }
+    }
+
+    fn start(&self, endpoint: Endpoint) -> Arc<Destination> {
+        let destination = Destination::new(endpoint, self.metrics.clone());
+        self.tasks.spawn(Arc::clone(&destination).run(self.client.clone()));
+        destination
+    }
+}
+
+/// Adds each external label whose name the alert does not use.
+fn with_external_labels(mut alert: Alert, external_labels: &Labels) -> Alert {
+    let missing = |name: &str| alert.labels.get(name).is_none();
+    if external_labels.iter().any(|(name, _)| missing(name)) {
+        let mut labels = alert.labels.to_builder();
+        for (name, value) in external_labels.iter().filter(|(name, _)| missing(name)) {
+            labels.set(name, value);
+        }
+        alert.labels = labels.build();
+    }
+    alert
+}
+
+#[cfg(test)]
+mod tests;
