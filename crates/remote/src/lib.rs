@@ -1,1 +1,15 @@
+//! The links between tiers: remote write in and out, and federation.
+//!
+//! ```text
+//! receive  POST /api/v1/write ─► storage::Append
+//! send     tsdb's log ─► relabel ─► queue ─► POST to each destination, with a durable cursor
+//! federate storage::Query ─► GET /federate
+//! ```
+//! This crate owns its sockets and no data: what it acknowledges is in storage, what it forwards is
+//! read from storage's log.
 
+pub mod metrics;
+pub mod receive;
+mod wire;
+
+pub use metrics::Metrics;

@@ -1,0 +1,325 @@
+//! One request on its way into storage: finds each series, adds its samples, and keeps account.
+//!
+//! - RECEIVE-1: `received = appended + Σ rejected{reason}`, per request and so in the metrics.
+//! - RECEIVE-2: a malformed message stores nothing; a well-formed one stores all that is valid in it.
+//! - RECEIVE-3: labels are decoded only for a series that storage does not know by its key.
+
+use std::ops::Range;
+
+use model::{Labels, MetricType, Sample};
+use rustc_hash::FxHashSet;
+use storage::{AppendError, Appender, RejectReason, Rejected, SeriesKey, SeriesRef};
+
+use crate::receive::key::KeySecret;
+use crate::receive::labels::{InvalidLabels, RawPair, RawText, labels};
+use crate::receive::{v1, v2};
+use crate::wire::{Malformed, Reader};
+
+/// An answer names this many of the refused series.
+const PROBLEMS_NAMED: usize = 5;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Version {
+    V1,
+    V2,
+}
+
+/// Why samples were not stored, beside what storage says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Refused {
+    Storage(RejectReason),
+    InvalidLabels,
+    Histogram,
+}
+
+impl Refused {
+    pub(crate) const ALL: [Self; 6] = [
+        Self::Storage(RejectReason::OutOfOrder),
+        Self::Storage(RejectReason::TooOld),
+        Self::Storage(RejectReason::DuplicateTimestamp),
+        Self::Storage(RejectReason::OutOfBounds),
+        Self::InvalidLabels,
+        Self::Histogram,
+    ];
+
+    /// As a `reason` label's value.
+    pub(crate) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Storage(reason) => reason.as_str(),
+            Self::InvalidLabels => "invalid_labels",
+            Self::Histogram => "native_histogram",
+        }
+    }
+}
+
+/// What became of one request's samples.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(crate) struct Outcome {
+    pub(crate) appended: u64,
+    /// By [`Refused::ALL`]'s order.
+    pub(crate) refused: [u64; Refused::ALL.len()],
+    pub(crate) exemplars_ignored: u64,
+    /// Text for the sender: the first series refused, and why.
+    pub(crate) problems: Vec<String>,
+}
+
+impl Outcome {
+    pub(crate) fn refused_total(&self) -> u64 {
+        self.refused.iter().sum()
+    }
+
+    fn refuse(&mut self, why: Refused, count: usize) {
+        let index = Refused::ALL.iter().position(|listed| *listed == why);
+        self.refused[index.expect("ALL lists every reason")] += count as u64;
+    }
+
+    fn problem(&mut self, text: impl FnOnce() -> String) {
+        if self.problems.len() < PROBLEMS_NAMED {
+            self.problems.push(text());
+        }
+    }
+}
+
+/// Why nothing of a request was stored.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum BatchError {
+    #[error(transparent)]
+    Malformed(#[from] Malformed),
+    #[error(transparent)]
+    Append(#[from] AppendError),
+}
+
+/// Stores what is valid in `message` and says what became of each sample.
+pub(super) fn store(
+    version: Version,
+    message: &[u8],
+    secret: &KeySecret,
+    appender: Box<dyn Appender + '_>,
+) -> Result<Outcome, BatchError> {
+    let mut batch = Batch { appender, outcome: Outcome::default(), given: Vec::new() };
+    let request = Reader::new(message);
+    match version {
+        Version::V1 => {
+            batch.add_v1(request, secret)?;
+            batch.commit(|series| name_v1(request.part(series)))
+        }
+        Version::V2 => {
+            let symbols = v2::Symbols::read(request, secret)?;
+            batch.add_v2(request, &symbols, secret)?;
+            batch.commit(|series| name_v2(request.part(series), &symbols))
+        }
+    }
+}
+
+struct Batch<'a> {
+    appender: Box<dyn Appender + 'a>,
+    outcome: Outcome,
+    /// Which part of the message gave each series, to name it if storage refuses a sample.
+    given: Vec<(SeriesRef, Range<usize>)>,
+}
+
+/// A series of either version.
+struct Given<'a> {
+    message: Reader<'a>,
+    key: Option<SeriesKey>,
+    samples: &'a [Sample],
+    histograms: usize,
+    exemplars: usize,
+}
+
+/// Labels read when they are needed, or why they are not valid; malformed bytes end the request.
+type Decoded = Result<Result<Labels, Invalid>, Malformed>;
+
+struct Invalid {
+    why: InvalidLabels,
+    series: String,
+}
+
+impl Batch<'_> {
+    fn add_v1(&mut self, mut request: Reader<'_>, secret: &KeySecret) -> Result<(), BatchError> {
+        let mut buffers = v1::Buffers::default();
+        while let Some(item) = v1::next(&mut request)? {
+            match item {
+                v1::Item::Series(message) => {
+                    let series = v1::series(message, &mut buffers)?;
+                    let given = Given {
+                        message,
+                        key: Some(secret.key(series.label_section.bytes())),
+                        samples: series.samples,
+                        histograms: series.histograms,
+                        exemplars: series.exemplars,
+                    };
+                    self.add(&given, || decode_v1(series.label_section))?;
+                }
+                v1::Item::Metadata(message) => {
+                    let (family, metadata) = v1::metadata(message)?;
+                    self.appender.metadata(&family, &metadata)?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn add_v2(
+        &mut self,
+        mut request: Reader<'_>,
+        symbols: &v2::Symbols<'_>,
+        secret: &KeySecret,
+    ) -> Result<(), BatchError> {
+        let (mut series, mut hashes) = (v2::Series::default(), Vec::new());
+        let mut families = FxHashSet::default();
+        while let Some(message) = v2::next(&mut request)? {
+            series.read(message)?;
+            let given = Given {
+                message,
+                key: symbols.key(&series.label_refs, secret, &mut hashes),
+                samples: &series.samples,
+                histograms: series.histograms,
+                exemplars: series.exemplars,
+            };
+            self.add(&given, || Ok(decode_v2(&series.label_refs, symbols)))?;
+            let name = symbols.metric_name(&series.label_refs);
+            if series.metadata != v2::MetadataRefs::default()
+                && families.insert((name, series.metadata))
+                && let (Ok(name), Ok(metadata)) =
+                    (symbols.text(name), series.metadata.resolve(symbols))
+                && let Ok(name) = std::str::from_utf8(name)
+            {
+                self.appender.metadata(family_of(name, metadata.metric_type), &metadata)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn add(&mut self, given: &Given<'_>, decode: impl Fn() -> Decoded) -> Result<(), BatchError> {
+        self.outcome.exemplars_ignored += given.exemplars as u64;
+        if given.histograms > 0 {
+            self.refuse_histograms(given.histograms, decode()?);
+        }
+        if given.samples.is_empty() {
+            return Ok(());
+        }
+        let known = given.key.and_then(|key| self.appender.lookup(key));
+        let series = match known {
+            Some(series) => series,
+            None => match self.find(given, decode()?)? {
+                Some(series) => series,
+                None => return Ok(()),
+            },
+        };
+        let series = self.append(series, given, decode)?;
+        let start = given.message.offset();
+        self.given.push((series, start..start + given.message.bytes().len()));
+        Ok(())
+    }
+
+    /// Finds or makes a series by its labels; where they are not valid, its samples are refused.
+    fn find(
+        &mut self,
+        given: &Given<'_>,
+        labels: Result<Labels, Invalid>,
+    ) -> Result<Option<SeriesRef>, BatchError> {
+        match labels {
+            Ok(labels) => Ok(Some(self.appender.series(&labels, given.key)?)),
+            Err(Invalid { why, series }) => {
+                self.outcome.refuse(Refused::InvalidLabels, given.samples.len());
+                self.outcome.problem(|| format!("{why}: {series}"));
+                Ok(None)
+            }
+        }
+    }
+
+    /// Adds the samples; a series that left storage since it was looked up is asked for again.
+    fn append(
+        &mut self,
+        mut series: SeriesRef,
+        given: &Given<'_>,
+        decode: impl Fn() -> Decoded,
+    ) -> Result<SeriesRef, BatchError> {
+        for &sample in given.samples {
+            match self.appender.sample(series, sample) {
+                Err(AppendError::UnknownSeries(gone)) => {
+                    if let Ok(labels) = decode()? {
+                        series = self.appender.series(&labels, given.key)?;
+                        self.appender.sample(series, sample)?;
+                    } else {
+                        return Err(AppendError::UnknownSeries(gone).into());
+                    }
+                }
+                result => result?,
+            }
+        }
+        Ok(series)
+    }
+
+    fn refuse_histograms(&mut self, count: usize, labels: Result<Labels, Invalid>) {
+        self.outcome.refuse(Refused::Histogram, count);
+        self.outcome.problem(|| {
+            let series = labels.map_or_else(|invalid| invalid.series, |labels| labels.to_string());
+            format!("native histograms are not stored yet: {series}")
+        });
+    }
+
+    fn commit(
+        mut self,
+        name: impl Fn(Range<usize>) -> Option<String>,
+    ) -> Result<Outcome, BatchError> {
+        let appended = self.appender.commit()?;
+        self.outcome.appended = appended.samples;
+        for Rejected { series, timestamp, reason } in appended.rejected {
+            self.outcome.refuse(Refused::Storage(reason), 1);
+            let given = &self.given;
+            self.outcome.problem(|| {
+                let part = given.iter().find(|(given, _)| *given == series);
+                let series = part.and_then(|(_, range)| name(range.clone()));
+                let series = series.unwrap_or_else(|| "unnamed series".to_owned());
+                format!("{} {timestamp}: {series}", reason.message())
+            });
+        }
+        Ok(self.outcome)
+    }
+}
+
+fn decode_v1(section: Reader<'_>) -> Decoded {
+    let mut pairs = Vec::new();
+    v1::label_pairs(section, &mut pairs)?;
+    Ok(check(&pairs))
+}
+
+fn decode_v2(refs: &[u32], symbols: &v2::Symbols<'_>) -> Result<Labels, Invalid> {
+    let mut pairs = Vec::new();
+    match symbols.label_pairs(refs, &mut pairs) {
+        Ok(()) => check(&pairs),
+        Err(why) => Err(Invalid { why, series: RawText(&pairs).to_string() }),
+    }
+}
+
+fn check(pairs: &[RawPair<'_>]) -> Result<Labels, Invalid> {
+    labels(pairs).map_err(|why| Invalid { why, series: RawText(pairs).to_string() })
+}
+
+/// The labels of the series at some part of a message, as text.
+fn name_v1(message: Reader<'_>) -> Option<String> {
+    let mut buffers = v1::Buffers::default();
+    let series = v1::series(message, &mut buffers).ok()?;
+    decode_v1(series.label_section).ok()?.ok().map(|labels| labels.to_string())
+}
+
+fn name_v2(message: Reader<'_>, symbols: &v2::Symbols<'_>) -> Option<String> {
+    let mut series = v2::Series::default();
+    series.read(message).ok()?;
+    decode_v2(&series.label_refs, symbols).ok().map(|labels| labels.to_string())
+}
+
+/// The family of a series: histograms and summaries have series named after their parts.
+fn family_of(name: &str, metric_type: MetricType) -> &str {
+    let suffixes: &[&str] = match metric_type {
+        MetricType::Histogram | MetricType::GaugeHistogram => &["_bucket", "_count", "_sum"],
+        MetricType::Summary => &["_count", "_sum"],
+        _ => &[],
+    };
+    suffixes.iter().find_map(|suffix| name.strip_suffix(suffix)).unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,156 @@
+//! Remote write 1.0, walked in place: no message is built and no label decoded for a series that is
+//! known already.
+//!
+//! A series' labels lie side by side in what every sender writes, so the bytes of that section name
+//! the series. Where a sender mixes them with other fields, they are gathered first; that is slower
+//! and means the same.
+//!
+//! - WALK-1: walking a message gives what prost gives for it. (Text that is not UTF-8 is no malformed
+//!   message here, as in Go: it makes its one series invalid.)
+//! - Schema: `proto/prometheus/remote.proto`.
+
+use model::{Metadata, MetricType, Sample, Timestamp};
+
+use crate::receive::labels::RawPair;
+use crate::wire::{Malformed, Reader};
+
+/// What stands at the top of a request.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Item<'a> {
+    Series(Reader<'a>),
+    Metadata(Reader<'a>),
+}
+
+/// The next series or metadata of a request.
+pub(super) fn next<'a>(request: &mut Reader<'a>) -> Result<Option<Item<'a>>, Malformed> {
+    while let Some(field) = request.field()? {
+        match field.number {
+            1 => return Ok(Some(Item::Series(field.message()?))),
+            3 => return Ok(Some(Item::Metadata(field.message()?))),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+/// One series of a request, its labels not decoded yet.
+#[derive(Debug)]
+pub(super) struct Series<'a> {
+    /// Fields of number 1, and nothing else.
+    pub(super) label_section: Reader<'a>,
+    pub(super) samples: &'a [Sample],
+    pub(super) histograms: usize,
+    pub(super) exemplars: usize,
+}
+
+/// Reused from series to series, so that a walk allocates nothing.
+#[derive(Debug, Default)]
+pub(super) struct Buffers {
+    samples: Vec<Sample>,
+    gathered: Vec<u8>,
+}
+
+/// Reads what [`Item::Series`] holds.
+pub(super) fn series<'a>(
+    message: Reader<'a>,
+    buffers: &'a mut Buffers,
+) -> Result<Series<'a>, Malformed> {
+    buffers.samples.clear();
+    let (mut histograms, mut exemplars) = (0, 0);
+    let (mut section, mut in_one_piece) = (0..0, true);
+    let (mut reader, mut start) = (message, 0);
+    while let Some(field) = reader.field()? {
+        match field.number {
+            1 => {
+                field.message()?;
+                in_one_piece &= section.is_empty() || section.end == start;
+                let first = if section.is_empty() { start } else { section.start };
+                section = first..reader.position();
+            }
+            2 => buffers.samples.push(sample(field.message()?)?),
+            3 => exemplars += 1,
+            4 => histograms += 1,
+            _ => {}
+        }
+        start = reader.position();
+    }
+    let label_section =
+        if in_one_piece { message.part(section) } else { gather(message, &mut buffers.gathered)? };
+    Ok(Series { label_section, samples: &buffers.samples, histograms, exemplars })
+}
+
+fn gather<'a>(message: Reader<'a>, gathered: &'a mut Vec<u8>) -> Result<Reader<'a>, Malformed> {
+    gathered.clear();
+    let (mut reader, mut start) = (message, 0);
+    while let Some(field) = reader.field()? {
+        if field.number == 1 {
+            gathered.extend_from_slice(&message.bytes()[start..reader.position()]);
+        }
+        start = reader.position();
+    }
+    Ok(Reader::at_offset(gathered, message.offset()))
+}
+
+/// The same in both versions, but for a start timestamp in 2.0, which is not kept yet.
+#[inline]
+pub(super) fn sample(mut message: Reader<'_>) -> Result<Sample, Malformed> {
+    let mut sample = Sample { timestamp: Timestamp::EPOCH, value: 0.0 };
+    while let Some(field) = message.field()? {
+        match field.number {
+            1 => sample.value = field.double()?,
+            2 => sample.timestamp = Timestamp::from_millis(field.varint()? as i64),
+            _ => {}
+        }
+    }
+    Ok(sample)
+}
+
+/// The pairs of a label section.
+pub(super) fn label_pairs<'a>(
+    mut section: Reader<'a>,
+    pairs: &mut Vec<RawPair<'a>>,
+) -> Result<(), Malformed> {
+    while let Some(label) = section.field()? {
+        let mut reader = label.message()?;
+        let (mut name, mut value): RawPair<'a> = (b"", b"");
+        while let Some(field) = reader.field()? {
+            match field.number {
+                1 => name = field.bytes()?,
+                2 => value = field.bytes()?,
+                _ => {}
+            }
+        }
+        pairs.push((name, value));
+    }
+    Ok(())
+}
+
+/// A family's name and what is said of it. Its text is taken as it is, bad UTF-8 replaced.
+pub(super) fn metadata(mut message: Reader<'_>) -> Result<(String, Metadata), Malformed> {
+    let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
+    let (mut family, mut metadata) = (String::new(), Metadata::default());
+    while let Some(field) = message.field()? {
+        match field.number {
+            1 => metadata.metric_type = metric_type(field.varint()?),
+            2 => family = text(field.bytes()?),
+            4 => metadata.help = text(field.bytes()?),
+            5 => metadata.unit = text(field.bytes()?),
+            _ => {}
+        }
+    }
+    Ok((family, metadata))
+}
+
+/// The numbers of `MetricType`, the same in both versions.
+pub(super) fn metric_type(number: u64) -> MetricType {
+    match number {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        3 => MetricType::Histogram,
+        4 => MetricType::GaugeHistogram,
+        5 => MetricType::Summary,
+        6 => MetricType::Info,
+        7 => MetricType::StateSet,
+        _ => MetricType::Unknown,
+    }
+}
