@@ -1,0 +1,189 @@
+//! The configuration file: Prometheus' sections, each of them owned by the crate that it configures.
+//!
+//! Source: Prometheus `config/config.go`.
+
+mod redact;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use alerts::AlertingConfig;
+use anyhow::Context as _;
+use model::Labels;
+use remote::RemoteWriteConfig;
+use scrape::ScrapeConfig;
+use serde::{Deserialize, Deserializer};
+
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
+const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// A valid configuration.
+#[derive(Clone, Debug, Default)]
+pub struct Config {
+    pub global: Global,
+    pub scrape_configs: Vec<ScrapeConfig>,
+    /// The rule files there were when the configuration was read.
+    pub rule_files: Vec<PathBuf>,
+    pub alerting: AlertingConfig,
+    pub remote_write: Vec<RemoteWriteConfig>,
+    /// `storage.tsdb.out_of_order_time_window`, where it is set.
+    pub out_of_order_window: Option<Duration>,
+    /// The file's content without its secrets, for `/api/v1/status/config`.
+    pub shown: String,
+}
+
+/// What holds for every section that does not say otherwise.
+#[derive(Clone, Debug)]
+pub struct Global {
+    pub scrape_interval: Duration,
+    pub scrape_timeout: Duration,
+    pub evaluation_interval: Duration,
+    pub external_labels: Labels,
+}
+
+impl Default for Global {
+    fn default() -> Self {
+        Self {
+            scrape_interval: DEFAULT_INTERVAL,
+            scrape_timeout: DEFAULT_SCRAPE_TIMEOUT,
+            evaluation_interval: DEFAULT_INTERVAL,
+            external_labels: Labels::empty(),
+        }
+    }
+}
+
+impl Config {
+    /// Reads `path`. An error names the file, and the line and key in it.
+    pub fn load(path: &Path) -> anyhow::Result<Self> {
+        let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
+        let directory = path.parent().unwrap_or(Path::new("."));
+        Self::parse(&text, directory).with_context(|| path.display().to_string())
+    }
+
+    /// `directory` is where relative names of rule files start.
+    fn parse(text: &str, directory: &Path) -> anyhow::Result<Self> {
+        if text.trim().is_empty() {
+            return Ok(Self::default());
+        }
+        let yaml: ConfigYaml = serde_yaml_ng::from_str(text)?;
+        let mut config = Self {
+            global: yaml.global.unwrap_or_default().try_into()?,
+            scrape_configs: yaml.scrape_configs,
+            rule_files: find_rule_files(&yaml.rule_files, directory)?,
+            alerting: yaml.alerting,
+            remote_write: yaml.remote_write,
+            out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
+            shown: redact::without_secrets(text)?,
+        };
+        config.resolve_paths(directory);
+        config.check_names()?;
+        Ok(config)
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigYaml {
+    global: Option<GlobalYaml>,
+    #[serde(default)]
+    scrape_configs: Vec<ScrapeConfig>,
+    #[serde(default)]
+    rule_files: Vec<String>,
+    #[serde(default)]
+    alerting: AlertingConfig,
+    #[serde(default)]
+    remote_write: Vec<RemoteWriteConfig>,
+    storage: Option<StorageYaml>,
+    #[serde(default, rename = "runtime")]
+    _runtime: Option<Unsupported>,
+    #[serde(default, rename = "scrape_config_files")]
+    _scrape_config_files: Option<Unsupported>,
+    #[serde(default, rename = "remote_read")]
+    _remote_read: Option<Unsupported>,
+    #[serde(default, rename = "tracing")]
+    _tracing: Option<Unsupported>,
+    #[serde(default, rename = "otlp")]
+    _otlp: Option<Unsupported>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct GlobalYaml {
+    #[serde(default, with = "model::duration::text::optional")]
+    scrape_interval: Option<Duration>,
+    #[serde(default, with = "model::duration::text::optional")]
+    scrape_timeout: Option<Duration>,
+    #[serde(default, with = "model::duration::text::optional")]
+    evaluation_interval: Option<Duration>,
+    #[serde(default)]
+    external_labels: std::collections::BTreeMap<String, String>,
+    #[serde(default, rename = "query_log_file")]
+    _query_log_file: Option<Unsupported>,
+    #[serde(default, rename = "rule_query_offset")]
+    _rule_query_offset: Option<Unsupported>,
+    #[serde(default, rename = "scrape_protocols")]
+    _scrape_protocols: Option<Unsupported>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct StorageYaml {
+    tsdb: Option<TsdbYaml>,
+    #[serde(default, rename = "exemplars")]
+    _exemplars: Option<Unsupported>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct TsdbYaml {
+    #[serde(default, with = "model::duration::text::optional")]
+    out_of_order_time_window: Option<Duration>,
+}
+
+/// A key that Prometheus knows and Watershed does not yet: an error where it stands, rather than a
+/// setting that silently does nothing.
+struct Unsupported;
+
+impl<'de> Deserialize<'de> for Unsupported {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(serde::de::Error::custom("not supported by this version of Watershed"))
+    }
+}
+
+impl TryFrom<GlobalYaml> for Global {
+    type Error = anyhow::Error;
+
+    fn try_from(yaml: GlobalYaml) -> anyhow::Result<Self> {
+        let scrape_interval = yaml.scrape_interval.unwrap_or(DEFAULT_INTERVAL);
+        let scrape_timeout =
+            yaml.scrape_timeout.unwrap_or(DEFAULT_SCRAPE_TIMEOUT.min(scrape_interval));
+        let evaluation_interval = yaml.evaluation_interval.unwrap_or(DEFAULT_INTERVAL);
+        anyhow::ensure!(!scrape_interval.is_zero(), "global.scrape_interval: must not be zero");
+        anyhow::ensure!(
+            !evaluation_interval.is_zero(),
+            "global.evaluation_interval: must not be zero"
+        );
+        anyhow::ensure!(
+            scrape_timeout <= scrape_interval,
+            "global.scrape_timeout: greater than the scrape interval"
+        );
+        let external_labels = yaml.external_labels.into_iter().collect();
+        Ok(Self { scrape_interval, scrape_timeout, evaluation_interval, external_labels })
+    }
+}
+
+/// Expands the patterns in the order in which they stand; a pattern that finds nothing is no error,
+/// as in Prometheus.
+fn find_rule_files(patterns: &[String], directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
+    let mut files = Vec::new();
+    for pattern in patterns {
+        let full = directory.join(pattern);
+        let full = full.to_str().context("rule_files: path is not valid UTF-8")?;
+        let found = glob::glob(full).with_context(|| format!("rule_files: {pattern:?}"))?;
+        for path in found {
+            files.push(path.with_context(|| format!("rule_files: {pattern:?}"))?);
+        }
+    }
+    Ok(files)
+}
