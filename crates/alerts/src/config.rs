@@ -13,8 +13,7 @@ use serde::Deserialize;
 use serde::de::{Deserializer, Visitor};
 use url::Url;
 
-use crate::Credentials;
-use crate::credentials::{AuthorizationYaml, BasicAuthYaml};
+use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const API_PATH: &str = "/api/v2/alerts";
@@ -69,8 +68,6 @@ pub enum ConfigError {
     Target(String),
     #[error("static_configs: {url:?} is no URL: {reason}")]
     Url { url: String, reason: url::ParseError },
-    #[error("at most one of basic_auth and authorization must be configured")]
-    TwoCredentials,
     #[error("{0}")]
     Credentials(String),
 }
@@ -181,12 +178,8 @@ impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {
         if timeout.is_zero() {
             return Err(ConfigError::Timeout);
         }
-        let credentials = match (yaml.basic_auth, yaml.authorization) {
-            (Some(_), Some(_)) => return Err(ConfigError::TwoCredentials),
-            (Some(basic), None) => Some(basic.try_into().map_err(ConfigError::Credentials)?),
-            (None, Some(given)) => Some(given.try_into().map_err(ConfigError::Credentials)?),
-            (None, None) => None,
-        };
+        let credentials = Credentials::from_yaml(yaml.basic_auth, yaml.authorization)
+            .map_err(ConfigError::Credentials)?;
 
         let scheme = yaml.scheme.as_deref().unwrap_or("http");
         let path = api_path(&yaml.path_prefix);

@@ -13,7 +13,8 @@ use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::queue::{CAPACITY, Queue};
-use crate::{Credentials, Metrics, payload};
+use crate::{Metrics, payload};
+use client::Credentials;
 
 /// What distinguishes one destination from another: where, and how to get there.
 #[derive(Clone, Debug, PartialEq)]

@@ -11,7 +11,6 @@
 //! - Source: Prometheus 3, `notifier/`, and the Alertmanager's API v2.
 
 mod config;
-mod credentials;
 mod destination;
 mod metrics;
 mod notifier;
@@ -20,7 +19,6 @@ mod queue;
 mod status;
 
 pub use config::{AlertingConfig, AlertmanagerConfig, ConfigError};
-pub use credentials::Credentials;
 pub use metrics::Metrics;
 pub use notifier::Notifier;
 pub use status::{AlertmanagerUrl, AlertmanagersStatus};
