@@ -1,0 +1,31 @@
+# The commands of this repository. Each of them prepares what it needs.
+
+.PHONY: demo demo-check test soak setup build
+.DEFAULT_GOAL := build
+
+# Starts a whole tree on loopback, shows it, and keeps it running until Ctrl-C.
+demo: setup build
+	cargo run --quiet --bin watershed -- demo
+
+# Starts the same tree, compares its numbers with the ground truth, and stops it.
+demo-check: setup build
+	cargo run --quiet --bin watershed -- demo --check
+
+# Format, lints, and every test, those with real peers among them.
+test: setup
+	cargo fmt --all --check
+	cargo clippy --workspace --all-targets -- --deny warnings
+	cargo build --workspace --bins
+	cargo test --workspace
+
+# Kills tiers of a running tree at random for SOAK_SECONDS, and then asks for every acknowledged sample.
+soak: export SOAK_SECONDS ?= 1800
+soak: setup build
+	cargo test --package system-tests --test soak -- --ignored --nocapture
+
+build:
+	cargo build --workspace --bins
+
+# Debian's programs that the demo and the tests run beside ours.
+setup:
+	@.ci/setup

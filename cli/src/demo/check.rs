@@ -1,0 +1,102 @@
+//! `make demo-check`: the running tree against the ground truth.
+
+use std::time::Duration;
+
+use anyhow::{Context, bail};
+use tokio::time::{Instant, sleep, timeout};
+
+use super::numbers::{Disagreement, Numbers};
+use super::screen::Screen;
+use super::sink::{AlertState, Sink};
+use super::topology::{Node, Tree};
+use super::truth::{self, ClusterTruth};
+use crate::client::Client;
+
+/// Two rate windows and what it takes to get going: a rate is right when its window is full.
+const AGREE_TIMEOUT: Duration = Duration::from_secs(150);
+const ALERT_TIMEOUT: Duration = Duration::from_secs(60);
+const POLL: Duration = Duration::from_secs(1);
+/// So many disagreements are named; the others are counted.
+const NAMED_MAX: usize = 20;
+
+/// What is broken to see an alert, where, and the alert it has to raise.
+const BROKEN_CLUSTER: &str = "eu-central-1-a";
+const FAULT: &str = "etcd-no-leader";
+const ALERT: &str = "EtcdNoLeader";
+
+/// Waits until every number at both centrals agrees with the truth.
+pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::Result<()> {
+    let deadline = Instant::now() + AGREE_TIMEOUT;
+    loop {
+        let truth = truth::ask(&tree.simulator.url("/truth")).await?;
+        let mut report = String::new();
+        let mut is_over = true;
+        for central in &tree.centrals {
+            let disagreements = disagreements(central, &truth).await?;
+            is_over &= disagreements.is_empty();
+            let (name, count) = (&central.name, disagreements.len());
+            report += &format!("  {name}: {count} numbers do not agree with the truth yet\n");
+            if count > 0 && Instant::now() > deadline {
+                bail!(
+                    "after {AGREE_TIMEOUT:?}, {count} numbers of {name} disagree with the truth:\n{}",
+                    listed(&disagreements)
+                );
+            }
+        }
+        screen.show(&report);
+        if is_over {
+            return Ok(());
+        }
+        sleep(POLL).await;
+    }
+}
+
+async fn disagreements(
+    central: &Node,
+    truth: &[ClusterTruth],
+) -> anyhow::Result<Vec<Disagreement>> {
+    let client = Client::new(&central.url(""))?;
+    let numbers = Numbers::ask(&client).await.with_context(|| central.name.clone())?;
+    Ok(numbers.disagreements(truth))
+}
+
+fn listed(disagreements: &[Disagreement]) -> String {
+    let named = disagreements.iter().take(NAMED_MAX);
+    let mut lines: Vec<String> = named.map(|one| format!("  {one}")).collect();
+    if disagreements.len() > NAMED_MAX {
+        lines.push(format!("  and {} more", disagreements.len() - NAMED_MAX));
+    }
+    lines.join("\n")
+}
+
+/// Breaks an etcd and waits for the alert at the sink, then mends it and waits for its end.
+pub(crate) async fn alert_fires_and_resolves(
+    tree: &Tree,
+    sink: &mut Sink,
+    screen: &mut Screen,
+) -> anyhow::Result<()> {
+    for (action, state) in [("break", AlertState::Firing), ("mend", AlertState::Resolved)] {
+        let url = tree.simulator.url(&format!("/{action}?cluster={BROKEN_CLUSTER}&what={FAULT}"));
+        let answer = reqwest::Client::new().post(&url).send().await.context("ask the simulator")?;
+        answer.error_for_status().with_context(|| format!("{action} {FAULT}"))?;
+        screen.say(&format!("{action} {FAULT} of {BROKEN_CLUSTER}"));
+        timeout(ALERT_TIMEOUT, arrival(state, sink, screen)).await.with_context(|| {
+            format!("{ALERT} of {BROKEN_CLUSTER} did not arrive as {state:?} at the webhook sink")
+        })?;
+    }
+    Ok(())
+}
+
+/// Says what arrives, until it is the alert looked for in this state.
+async fn arrival(state: AlertState, sink: &mut Sink, screen: &mut Screen) {
+    loop {
+        let notification = sink.next().await;
+        screen.say(&notification.to_string());
+        let is_it = notification.label("alertname") == ALERT
+            && notification.label("cluster") == BROKEN_CLUSTER
+            && notification.status == state;
+        if is_it {
+            return;
+        }
+    }
+}
