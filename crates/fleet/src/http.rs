@@ -8,7 +8,7 @@ use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::{Router, routing::get};
 use model::Timestamp;
-use serde_json::json;
+use serde::Serialize;
 use storage::Query;
 
 #[derive(Clone, Copy, Debug)]
@@ -35,17 +35,35 @@ struct Read(Arc<dyn Fn() -> Result<crate::Node, storage::QueryError> + Send + Sy
 
 async fn fleet(State(Read(read)): State<Read>) -> Response {
     let tree = tokio::task::spawn_blocking(move || read()).await;
-    let (status, body) = match tree {
-        Ok(Ok(tree)) => (StatusCode::OK, json!({ "status": "success", "data": tree })),
-        Ok(Err(error)) => failure(&error),
-        Err(panic) => failure(&panic),
+    let envelope = match tree {
+        Ok(Ok(data)) => Envelope::Success { data },
+        Ok(Err(error)) => Envelope::internal(&error),
+        Err(panic) => Envelope::internal(&panic),
     };
-    (status, [(header::CONTENT_TYPE, "application/json")], body.to_string()).into_response()
+    envelope.into_response()
 }
 
-fn failure(error: &dyn std::error::Error) -> (StatusCode, serde_json::Value) {
-    let body = json!({ "status": "error", "errorType": "internal", "error": error.to_string() });
-    (StatusCode::INTERNAL_SERVER_ERROR, body)
+/// What the Prometheus API puts around its answers.
+#[derive(Serialize)]
+#[serde(tag = "status", rename_all = "lowercase", rename_all_fields = "camelCase")]
+enum Envelope {
+    Success { data: crate::Node },
+    Error { error_type: &'static str, error: String },
+}
+
+impl Envelope {
+    fn internal(error: &dyn std::error::Error) -> Self {
+        Self::Error { error_type: "internal", error: error.to_string() }
+    }
+
+    fn into_response(self) -> Response {
+        let status = match self {
+            Self::Success { .. } => StatusCode::OK,
+            Self::Error { .. } => StatusCode::INTERNAL_SERVER_ERROR,
+        };
+        let body = serde_json::to_string(&self).expect("a tree of strings and numbers is JSON");
+        (status, [(header::CONTENT_TYPE, "application/json")], body).into_response()
+    }
 }
 
 #[cfg(test)]
@@ -77,7 +95,7 @@ mod tests {
         let (status, body) = answer(corrupt).await;
         assert_eq!(status, 500);
         let error = "corrupt data in chunk 7: bad length";
-        let expect = json!({ "status": "error", "errorType": "internal", "error": error });
-        assert_eq!(body, expect.to_string());
+        let expect = r#"{"status":"error","errorType":"internal","error":""#;
+        assert_eq!(body, format!("{expect}{error}\"}}"));
     }
 }
