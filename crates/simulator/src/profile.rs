@@ -21,7 +21,7 @@ impl Profile {
         Self {
             nodes_per_metacluster: 3,
             nodes_per_tenant: 2,
-            pods_per_node: 4,
+            pods_per_node: 3,
             cpus_per_node: 2,
             restart_every: Duration::from_secs(300),
         }

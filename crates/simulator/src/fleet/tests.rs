@@ -28,21 +28,16 @@ fn parse(page: &str) -> Scrape {
     Scrape::parse(page.lines().map(|line| Ok(line.to_owned()))).unwrap()
 }
 
-/// The samples of counters and gauges whose name is `name`, by their other labels.
+/// The samples of the counter or gauge `name`, by target and labels.
 fn samples(fleet: &Fleet, cluster: &str, name: &str, at: Timestamp) -> Series {
     let mut series = Series::new();
     for target in fleet.targets_of(cluster) {
         let Some(page) = fleet.page(target, at) else { continue };
-        for sample in parse(&page).samples {
-            let (Value::Counter(value) | Value::Gauge(value) | Value::Untyped(value)) =
-                sample.value
-            else {
-                continue;
-            };
-            if sample.metric == name {
-                let mut labels: Vec<_> = sample.labels.iter().collect();
-                labels.sort();
-                series.insert(format!("{} {labels:?}", target.path), value);
+        for line in page.lines() {
+            let Some(rest) = line.strip_prefix(name) else { continue };
+            if rest.starts_with(['{', ' ']) {
+                let (labels, value) = rest.rsplit_once(' ').unwrap();
+                series.insert(format!("{} {labels}", target.path), value.parse().unwrap());
             }
         }
     }
@@ -130,12 +125,12 @@ fn rates_over_the_series_agree_with_the_truth() {
 
         let requests = rate(&fleet, id, "apiserver_request_total", "", at);
         assert_close(requests, cluster.apiserver_requests_per_second, tolerance, id);
-        let errors = rate(&fleet, id, "apiserver_request_total", r#"("code", "500")"#, at);
+        let errors = rate(&fleet, id, "apiserver_request_total", r#"code="500""#, at);
         assert!((errors / requests - cluster.apiserver_error_ratio).abs() < 0.001, "{id}");
 
         let busy: f64 = ["irq", "nice", "softirq", "system", "user"]
             .iter()
-            .map(|mode| format!(r#"("mode", "{mode}")"#))
+            .map(|mode| format!(r#"mode="{mode}""#))
             .map(|mode| rate(&fleet, id, "node_cpu_seconds_total", &mode, at))
             .sum();
         assert_close(busy, cluster.cpu_cores_used, tolerance, id);
@@ -210,7 +205,7 @@ fn breaking_shows_and_mending_does_too() {
         let seen: f64 = value(name, labels, at);
         assert_eq!(seen, expect, "{name} {labels}");
     };
-    let ready = r#"("condition", "Ready"), ("node", "eu-central-1-a-node-0"), ("status", "true")"#;
+    let ready = r#"node="eu-central-1-a-node-0",condition="Ready",status="true""#;
 
     check("etcd_server_has_leader", "", after(0), 3.0);
     check("kube_node_status_condition", ready, after(0), 1.0);
@@ -243,13 +238,13 @@ fn errors_replace_successes_and_the_request_rate_stays() {
     let truth = truth.cluster(id).unwrap();
 
     let requests = rate(&fleet, id, "apiserver_request_total", "", at);
-    let errors = rate(&fleet, id, "apiserver_request_total", r#"("code", "500")"#, at);
+    let errors = rate(&fleet, id, "apiserver_request_total", r#"code="500""#, at);
     assert_close(requests, truth.apiserver_requests_per_second, 0.02, "requests");
     assert_close(errors / requests, truth.apiserver_error_ratio, 0.02, "error ratio");
 
     fleet.stop_fault(id, Fault::ApiserverErrors, at).unwrap();
     let at = after(2 * WINDOW_SECONDS);
-    let errors = rate(&fleet, id, "apiserver_request_total", r#"("code", "500")"#, at);
+    let errors = rate(&fleet, id, "apiserver_request_total", r#"code="500""#, at);
     assert!(errors < 1.0, "{errors}");
 }
 
