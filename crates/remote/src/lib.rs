@@ -8,8 +8,11 @@
 //! This crate owns its sockets and no data: what it acknowledges is in storage, what it forwards is
 //! read from storage's log.
 
+mod clock;
 pub mod metrics;
 pub mod receive;
+pub mod send;
 mod wire;
 
 pub use metrics::Metrics;
+pub use send::{RemoteWriteConfig, Senders};

@@ -1,18 +1,29 @@
 //! What the links say of themselves.
 
-use prometheus::{Error, IntCounter, IntCounterVec, Opts, Registry};
+use std::time::Duration;
+
+use model::Timestamp;
+use prometheus::{
+    Error, Gauge, GaugeVec, Histogram, HistogramOpts, HistogramVec, IntCounter, IntCounterVec,
+    IntGauge, IntGaugeVec, Opts, Registry,
+};
 
 use crate::receive::{Outcome, Refused};
+use crate::send::{Queue, QueueConfig, Reply};
 
 /// All of this crate's metrics; clones count into the same series.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub receive: ReceiveMetrics,
+    pub send: SendMetrics,
 }
 
 impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, Error> {
-        Ok(Self { receive: ReceiveMetrics::register(registry)? })
+        Ok(Self {
+            receive: ReceiveMetrics::register(registry)?,
+            send: SendMetrics::register(registry)?,
+        })
     }
 }
 
@@ -70,10 +81,196 @@ impl ReceiveMetrics {
     }
 }
 
+const DESTINATION: [&str; 2] = ["remote_name", "url"];
+
+/// SEND-2: `read = delivered + pending + Σ dropped`, by destination.
+#[derive(Clone, Debug)]
+pub struct SendMetrics {
+    read: IntCounterVec,
+    delivered: IntCounterVec,
+    dropped: IntCounterVec,
+    retried: IntCounterVec,
+    pending: IntGaugeVec,
+    bytes: IntCounterVec,
+    requests: IntCounterVec,
+    duration: HistogramVec,
+    shards: IntGaugeVec,
+    shards_min: IntGaugeVec,
+    shards_max: IntGaugeVec,
+    highest_in: GaugeVec,
+    highest_sent: GaugeVec,
+    behind: GaugeVec,
+    backlog_bytes: IntGaugeVec,
+}
+
+/// Why samples were given up, as `reason` labels.
+const DROPPED: [&str; 2] = ["relabelled", "rejected"];
+/// How requests end, as `outcome` labels.
+const OUTCOMES: [&str; 3] = ["delivered", "rejected", "failed"];
+
+impl SendMetrics {
+    fn register(registry: &Registry) -> Result<Self, Error> {
+        let name = |suffix: &str| format!("watershed_remote_send_{suffix}");
+        let with = |label| [DESTINATION[0], DESTINATION[1], label];
+        let counter =
+            |suffix: &str, help: &str| counters(registry, &name(suffix), help, &DESTINATION);
+        let gauge = |suffix: &str, help: &str| {
+            let gauges = GaugeVec::new(Opts::new(name(suffix), help), &DESTINATION)?;
+            registered(registry, gauges)
+        };
+        let int_gauge = |suffix: &str, help: &str| {
+            let gauges = IntGaugeVec::new(Opts::new(name(suffix), help), &DESTINATION)?;
+            registered(registry, gauges)
+        };
+        let duration = HistogramOpts::new(
+            name("request_duration_seconds"),
+            "Time from sending a request to its answer.",
+        );
+        Ok(Self {
+            read: counter("samples_read_total", "Samples read from the log.")?,
+            delivered: counter("samples_total", "Samples that the destination acknowledged.")?,
+            dropped: counters(
+                registry,
+                &name("samples_dropped_total"),
+                "Samples that are not sent, by reason: dropped by relabelling, or refused for good.",
+                &with("reason"),
+            )?,
+            retried: counter("samples_retried_total", "Samples sent again after a failure.")?,
+            pending: int_gauge(
+                "samples_pending",
+                "Samples read and neither acknowledged nor given up.",
+            )?,
+            bytes: counter("bytes_total", "Bytes of requests sent, compressed.")?,
+            requests: counters(
+                registry,
+                &name("requests_total"),
+                "Requests by outcome; those that failed are sent again.",
+                &with("outcome"),
+            )?,
+            duration: registered(registry, HistogramVec::new(duration, &DESTINATION)?)?,
+            shards: int_gauge("shards", "Requests that may be under way at once.")?,
+            shards_min: int_gauge("shards_min", "The least that shards may be.")?,
+            shards_max: int_gauge("shards_max", "The most that shards may be.")?,
+            highest_in: gauge("highest_timestamp_in_seconds", "Newest sample read from the log.")?,
+            highest_sent: gauge("highest_sent_timestamp_seconds", "Newest sample acknowledged.")?,
+            behind: gauge(
+                "behind_seconds",
+                "Age of the oldest samples not acknowledged; 0 if there are none.",
+            )?,
+            backlog_bytes: int_gauge("backlog_bytes", "Bytes of log not acknowledged.")?,
+        })
+    }
+
+    pub(crate) fn destination(&self, name: &str, url: &str) -> DestinationMetrics {
+        let labels = [name, url];
+        let with = |label| [name, url, label];
+        DestinationMetrics {
+            read: self.read.with_label_values(&labels),
+            delivered: self.delivered.with_label_values(&labels),
+            dropped: DROPPED.map(|reason| self.dropped.with_label_values(&with(reason))),
+            retried: self.retried.with_label_values(&labels),
+            pending: self.pending.with_label_values(&labels),
+            bytes: self.bytes.with_label_values(&labels),
+            requests: OUTCOMES.map(|outcome| self.requests.with_label_values(&with(outcome))),
+            duration: self.duration.with_label_values(&labels),
+            shards: self.shards.with_label_values(&labels),
+            shards_min: self.shards_min.with_label_values(&labels),
+            shards_max: self.shards_max.with_label_values(&labels),
+            highest_in: self.highest_in.with_label_values(&labels),
+            highest_sent: self.highest_sent.with_label_values(&labels),
+            behind: self.behind.with_label_values(&labels),
+            backlog_bytes: self.backlog_bytes.with_label_values(&labels),
+        }
+    }
+
+    /// Takes a destination's gauges away; what it counted stays.
+    pub(crate) fn forget(&self, name: &str, url: &str) {
+        let labels = [name, url];
+        for gauges in
+            [&self.pending, &self.shards, &self.shards_min, &self.shards_max, &self.backlog_bytes]
+        {
+            let _ = gauges.remove_label_values(&labels); // an error means that it was not there
+        }
+        for gauges in [&self.highest_in, &self.highest_sent, &self.behind] {
+            let _ = gauges.remove_label_values(&labels);
+        }
+    }
+}
+
+/// One destination's series of [`SendMetrics`].
+#[derive(Clone, Debug)]
+pub(crate) struct DestinationMetrics {
+    read: IntCounter,
+    delivered: IntCounter,
+    dropped: [IntCounter; DROPPED.len()],
+    pub(crate) retried: IntCounter,
+    pending: IntGauge,
+    pub(crate) bytes: IntCounter,
+    requests: [IntCounter; OUTCOMES.len()],
+    duration: Histogram,
+    shards: IntGauge,
+    shards_min: IntGauge,
+    shards_max: IntGauge,
+    highest_in: Gauge,
+    highest_sent: Gauge,
+    behind: Gauge,
+    backlog_bytes: IntGauge,
+}
+
+impl DestinationMetrics {
+    pub(crate) fn set_limits(&self, config: &QueueConfig) {
+        self.shards_min.set(config.min_shards.get() as i64);
+        self.shards_max.set(config.max_shards.get() as i64);
+    }
+
+    /// `read` samples came from the log, `kept` of them are to be sent.
+    pub(crate) fn read(&self, read: usize, kept: usize, newest: Option<Timestamp>) {
+        self.read.inc_by(read as u64);
+        self.dropped[0].inc_by((read - kept) as u64);
+        if let Some(newest) = newest {
+            self.highest_in.set(newest.as_seconds());
+        }
+    }
+
+    pub(crate) fn queue(&self, queue: &Queue) {
+        self.pending.set(queue.pending() as i64);
+        self.shards.set(queue.allowed() as i64);
+    }
+
+    pub(crate) fn answered(&self, reply: &Reply, took: Duration) {
+        let outcome = match reply {
+            Reply::Delivered => 0,
+            Reply::Refused { .. } => 1,
+            Reply::Retry { .. } => 2,
+        };
+        self.requests[outcome].inc();
+        self.duration.observe(took.as_secs_f64());
+    }
+
+    pub(crate) fn settled(&self, delivered: u64, rejected: u64, newest: Option<Timestamp>) {
+        self.delivered.inc_by(delivered);
+        self.dropped[1].inc_by(rejected);
+        if let Some(newest) = newest {
+            self.highest_sent.set(self.highest_sent.get().max(newest.as_seconds()));
+        }
+    }
+
+    pub(crate) fn behind(&self, millis: i64, backlog_bytes: u64) {
+        self.behind.set(millis as f64 / 1000.0);
+        self.backlog_bytes.set(i64::try_from(backlog_bytes).unwrap_or(i64::MAX));
+    }
+}
+
+fn registered<C: prometheus::core::Collector + Clone + 'static>(
+    registry: &Registry,
+    collector: C,
+) -> Result<C, Error> {
+    registry.register(Box::new(collector.clone()))?;
+    Ok(collector)
+}
+
 fn counter(registry: &Registry, name: &str, help: &str) -> Result<IntCounter, Error> {
-    let counter = IntCounter::new(name, help)?;
-    registry.register(Box::new(counter.clone()))?;
-    Ok(counter)
+    registered(registry, IntCounter::new(name, help)?)
 }
 
 fn counters(
@@ -82,7 +279,5 @@ fn counters(
     help: &str,
     labels: &[&str],
 ) -> Result<IntCounterVec, Error> {
-    let counters = IntCounterVec::new(Opts::new(name, help), labels)?;
-    registry.register(Box::new(counters.clone()))?;
-    Ok(counters)
+    registered(registry, IntCounterVec::new(Opts::new(name, help), labels)?)
 }

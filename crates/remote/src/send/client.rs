@@ -1,0 +1,114 @@
+//! Posts one request to a destination and says what its answer means.
+//!
+//! - CLIENT-1: 5xx, 408, no answer, and 429 (unless configured otherwise) are sent again; every other
+//!   refusal is final. Source: Prometheus' remote write specification 1.0, "Retries & Backoff".
+
+use std::time::Duration;
+
+use axum::body::Bytes;
+use axum::http::StatusCode;
+use axum::http::header::RETRY_AFTER;
+use reqwest::Response;
+
+use crate::clock;
+use crate::send::backoff::retry_after;
+use crate::send::config::RemoteWriteConfig;
+
+/// This much of an answer's text is kept for the log.
+const TEXT_BYTES_MAX: usize = 512;
+
+#[derive(Debug)]
+pub(super) struct Client {
+    http: reqwest::Client,
+    config: RemoteWriteConfig,
+}
+
+#[derive(Debug)]
+pub(crate) enum Reply {
+    Delivered,
+    /// Some or all samples will never be taken; the destination may say how many were.
+    Refused {
+        written: Option<u64>,
+        why: String,
+    },
+    Retry {
+        after: Option<Duration>,
+        why: String,
+    },
+}
+
+impl Client {
+    pub(super) fn new(config: RemoteWriteConfig) -> Result<Self, reqwest::Error> {
+        let http = reqwest::Client::builder()
+            .timeout(config.remote_timeout)
+            .user_agent(concat!("watershed/", env!("CARGO_PKG_VERSION")))
+            .build()?;
+        Ok(Self { http, config })
+    }
+
+    pub(super) async fn post(&self, body: Bytes) -> Reply {
+        match self.send(body).await {
+            Ok(response) => self.judge(response).await,
+            Err(why) => Reply::Retry { after: None, why },
+        }
+    }
+
+    async fn send(&self, body: Bytes) -> Result<Response, String> {
+        let mut request = self
+            .http
+            .post(self.config.url.clone())
+            .header("Content-Type", "application/x-protobuf")
+            .header("Content-Encoding", "snappy")
+            .header("X-Prometheus-Remote-Write-Version", "0.1.0");
+        for (name, value) in &self.config.headers {
+            request = request.header(name, value);
+        }
+        if let Some(credentials) = &self.config.credentials {
+            request =
+                credentials.apply(request).map_err(|error| format!("credentials: {error}"))?;
+        }
+        request.body(body).send().await.map_err(|error| chain(&error))
+    }
+
+    async fn judge(&self, mut response: Response) -> Reply {
+        let status = response.status();
+        if status.is_success() {
+            return Reply::Delivered;
+        }
+        let header = |name: &str| response.headers().get(name)?.to_str().ok();
+        let written = header("X-Prometheus-Remote-Write-Samples-Written")
+            .and_then(|count| count.parse().ok());
+        let after = header(RETRY_AFTER.as_str()).and_then(|text| retry_after(text, clock::now()));
+        let why = format!("{status}: {}", text(&mut response).await);
+        let again = match status {
+            StatusCode::TOO_MANY_REQUESTS => self.config.queue.retry_on_http_429,
+            StatusCode::REQUEST_TIMEOUT => true,
+            status => status.is_server_error(),
+        };
+        if again { Reply::Retry { after, why } } else { Reply::Refused { written, why } }
+    }
+}
+
+/// The start of an answer's body, in one line.
+async fn text(response: &mut Response) -> String {
+    let mut bytes = Vec::new();
+    while let Ok(Some(chunk)) = response.chunk().await {
+        bytes.extend_from_slice(&chunk);
+        if bytes.len() >= TEXT_BYTES_MAX {
+            bytes.truncate(TEXT_BYTES_MAX);
+            break;
+        }
+    }
+    String::from_utf8_lossy(&bytes).trim().replace('\n', "; ")
+}
+
+/// An error with its causes; reqwest's own text alone does not say why.
+fn chain(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut source = error.source();
+    while let Some(cause) = source {
+        text.push_str(&format!(": {cause}"));
+        source = cause.source();
+    }
+    text
+}

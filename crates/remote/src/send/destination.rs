@@ -1,0 +1,376 @@
+//! One destination's loop: reads the log, keeps the queue, posts what is due, saves the cursor.
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::body::Bytes;
+use futures_util::StreamExt;
+use futures_util::future::BoxFuture;
+use futures_util::stream::FuturesUnordered;
+use model::{Labels, Timestamp};
+use rustc_hash::FxHashMap;
+use tokio::sync::Notify;
+use tokio::task::{JoinError, JoinHandle, spawn_blocking};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval, sleep_until};
+use tokio_util::sync::CancellationToken;
+use tsdb::{Db, LogPosition};
+
+use crate::clock;
+use crate::metrics::DestinationMetrics;
+use crate::send::SendError;
+use crate::send::client::{Client, Reply};
+use crate::send::config::RemoteWriteConfig;
+use crate::send::cursor::{Cursor, Stored};
+use crate::send::encode;
+use crate::send::queue::{Answer, Entry, Queue, RequestId};
+use crate::send::source::{Chunk, Source, Work, compress};
+
+/// Commits that come closer together than this are read together.
+const READ_PAUSE: Duration = Duration::from_millis(20);
+/// Wait after the log could not be read.
+const READ_RETRY: Duration = Duration::from_secs(1);
+/// How often the cursor is saved and gauges are set.
+const TICK: Duration = Duration::from_secs(1);
+/// A series that had no sample for this long is asked for its labels again.
+const IDLE_ROUND: Duration = Duration::from_secs(600);
+/// How long requests under way are waited for when the sender stops.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+pub(super) struct Destination {
+    db: Arc<Db>,
+    name: String,
+    client: Arc<Client>,
+    queue: Queue,
+    cursor: Cursor,
+    saved: LogPosition,
+    wake: Arc<Notify>,
+    metrics: DestinationMetrics,
+    /// Time for the queue counts from here.
+    origin: Instant,
+    /// At home while nothing is read.
+    source: Option<Source>,
+    working: Option<JoinHandle<(Source, Work)>>,
+    saving: Option<JoinHandle<io::Result<LogPosition>>>,
+    posting: FuturesUnordered<BoxFuture<'static, (Posted, Reply, Duration)>>,
+    /// Compressed requests that are not settled.
+    bodies: FxHashMap<RequestId, Bytes>,
+    message: Vec<u8>,
+    caught_up: bool,
+    read_not_before: Instant,
+    newest_read: Option<Timestamp>,
+    ticks: Interval,
+    metadata_interval: Option<Duration>,
+    metadata_due: Instant,
+    idle_round_due: Instant,
+    last_problem: Option<String>,
+}
+
+#[derive(Clone, Copy, Debug)]
+enum Posted {
+    Samples(RequestId),
+    Metadata,
+}
+
+/// All that wakes a destination.
+enum Event {
+    LogGrew,
+    Worked(Result<(Source, Work), JoinError>),
+    Answered(Posted, Reply, Duration),
+    Saved(Result<io::Result<LogPosition>, JoinError>),
+    Due,
+    Tick,
+    Stop,
+}
+
+impl Destination {
+    /// Finds out where to go on, and holds the log from there.
+    pub(super) fn open(
+        db: Arc<Db>,
+        folder: &Path,
+        config: RemoteWriteConfig,
+        external_labels: Labels,
+        metrics: DestinationMetrics,
+    ) -> Result<Self, SendError> {
+        let name = config.name.clone();
+        let cursor = Cursor::new(folder, &name);
+        let stored = cursor.load();
+        let start = match stored
+            .map_err(|source| SendError::Cursor { name: name.clone(), source })?
+        {
+            Stored::Nothing => db.log_end(),
+            Stored::At(position) => position.min(db.log_end()),
+            Stored::Unreadable => {
+                tracing::warn!(remote = name, "unreadable cursor: sending all of the log again");
+                db.log_start()
+            }
+        };
+        db.hold_log(&name, start);
+        let save = |source| SendError::Cursor { name: name.clone(), source };
+        cursor.save(start).map_err(save)?;
+        metrics.set_limits(&config.queue);
+        let mut ticks = interval(TICK);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+        let now = Instant::now();
+        Ok(Self {
+            source: Some(Source::new(Arc::clone(&db), start, &config, external_labels)),
+            queue: Queue::new(config.queue.clone(), start),
+            metadata_interval: config.metadata.as_ref().map(|metadata| metadata.send_interval),
+            client: Arc::new(Client::new(config)?),
+            db,
+            name,
+            cursor,
+            saved: start,
+            wake: Arc::new(Notify::new()),
+            metrics,
+            origin: now,
+            working: None,
+            saving: None,
+            posting: FuturesUnordered::new(),
+            bodies: FxHashMap::default(),
+            message: Vec::new(),
+            caught_up: false,
+            read_not_before: now,
+            newest_read: None,
+            ticks,
+            metadata_due: now,
+            idle_round_due: now + IDLE_ROUND,
+            last_problem: None,
+        })
+    }
+
+    /// To be notified after every commit.
+    pub(super) fn wake(&self) -> Arc<Notify> {
+        Arc::clone(&self.wake)
+    }
+
+    pub(super) async fn run(mut self, stop: CancellationToken) {
+        loop {
+            self.start_work();
+            self.post_due();
+            match self.next_event(&stop).await {
+                Event::LogGrew => self.caught_up = false,
+                Event::Worked(Ok((source, work))) => self.worked(source, work),
+                Event::Answered(posted, reply, took) => self.answered(posted, reply, took),
+                Event::Saved(Ok(result)) => self.cursor_saved(result),
+                Event::Due => {} // the loop's head does what is due
+                Event::Tick => self.tick(),
+                Event::Worked(Err(error)) | Event::Saved(Err(error)) => {
+                    tracing::error!(remote = self.name, %error, "sender stops");
+                    break;
+                }
+                Event::Stop => break,
+            }
+        }
+        self.finish().await;
+    }
+
+    async fn next_event(&mut self, stop: &CancellationToken) -> Event {
+        let due = self.wake_at();
+        tokio::select! {
+            () = stop.cancelled() => Event::Stop,
+            Some((posted, reply, took)) = self.posting.next() => Event::Answered(posted, reply, took),
+            done = join(&mut self.working) => {
+                self.working = None;
+                Event::Worked(done)
+            }
+            done = join(&mut self.saving) => {
+                self.saving = None;
+                Event::Saved(done)
+            }
+            () = self.wake.notified(), if self.caught_up => Event::LogGrew,
+            () = sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => Event::Due,
+            _ = self.ticks.tick() => Event::Tick,
+        }
+    }
+
+    /// When the loop's head will have something to do without any other event.
+    fn wake_at(&self) -> Option<Instant> {
+        let read = self.may_read().then_some(self.read_not_before);
+        let post = self.queue.wake_at().map(|at| self.origin + at);
+        read.into_iter().chain(post).min()
+    }
+
+    fn may_read(&self) -> bool {
+        self.source.is_some() && !self.caught_up && self.queue.has_room()
+    }
+
+    /// Sends the source to work, if there is any.
+    fn start_work(&mut self) {
+        let now = Instant::now();
+        let describe = self.metadata_interval.is_some() && now >= self.metadata_due;
+        let read = self.may_read() && now >= self.read_not_before;
+        if !describe && !read {
+            return;
+        }
+        let Some(mut source) = self.source.take() else { return };
+        if describe {
+            self.metadata_due = now + self.metadata_interval.unwrap_or_default();
+        }
+        if now >= self.idle_round_due {
+            self.idle_round_due = now + IDLE_ROUND;
+            source.forget_idle_series();
+        }
+        self.working = Some(spawn_blocking(move || {
+            let work = if describe { source.describe() } else { source.read() };
+            (source, work)
+        }));
+    }
+
+    fn worked(&mut self, source: Source, work: Work) {
+        self.source = Some(source);
+        match work {
+            Work::Chunk(chunk) => self.take(chunk),
+            Work::Metadata(requests) => {
+                for body in requests {
+                    self.post(Posted::Metadata, body);
+                }
+            }
+            Work::Failed(error) => {
+                self.problem(format!("read log: {error}"));
+                self.read_not_before = Instant::now() + READ_RETRY;
+            }
+        }
+    }
+
+    fn take(&mut self, chunk: Chunk) {
+        if chunk.read == 0 {
+            self.caught_up = true;
+            self.read_not_before = Instant::now() + READ_PAUSE;
+        }
+        self.newest_read = self.newest_read.max(chunk.newest);
+        self.metrics.read(chunk.read, chunk.entries.len(), self.newest_read);
+        self.queue.push(chunk.entries, chunk.end, self.origin.elapsed());
+    }
+
+    fn post_due(&mut self) {
+        while let Some(id) = self.queue.poll(self.origin.elapsed()) {
+            let entries = self.queue.entries(id);
+            let body = match self.bodies.get(&id) {
+                Some(body) => {
+                    self.metrics.retried.inc_by(entries.len() as u64);
+                    body.clone()
+                }
+                None => {
+                    self.message.clear();
+                    encode::write_request(&mut self.message, entries);
+                    let body = compress(&self.message);
+                    self.bodies.insert(id, body.clone());
+                    body
+                }
+            };
+            self.post(Posted::Samples(id), body);
+        }
+        self.metrics.queue(&self.queue);
+    }
+
+    fn post(&mut self, posted: Posted, body: Bytes) {
+        self.metrics.bytes.inc_by(body.len() as u64);
+        let client = Arc::clone(&self.client);
+        self.posting.push(Box::pin(async move {
+            let start = Instant::now();
+            let reply = client.post(body).await;
+            (posted, reply, start.elapsed())
+        }));
+    }
+
+    fn answered(&mut self, posted: Posted, reply: Reply, took: Duration) {
+        self.metrics.answered(&reply, took);
+        match posted {
+            Posted::Samples(id) => self.samples_answered(id, reply),
+            Posted::Metadata => match reply {
+                Reply::Delivered => {}
+                Reply::Refused { why, .. } | Reply::Retry { why, .. } => {
+                    self.problem(format!("metadata: {why}"));
+                }
+            },
+        }
+    }
+
+    fn samples_answered(&mut self, id: RequestId, reply: Reply) {
+        let (now, jitter) = (self.origin.elapsed(), fastrand::f64());
+        let (answer, written, why) = match reply {
+            Reply::Delivered => (Answer::Settled, None, None),
+            Reply::Refused { written, why } => {
+                (Answer::Settled, Some(written.unwrap_or(0)), Some(why))
+            }
+            Reply::Retry { after, why } => (Answer::Retry { after }, None, Some(why)),
+        };
+        if let Some(entries) = self.queue.answered(id, answer, now, jitter) {
+            self.bodies.remove(&id);
+            self.settled(&entries, written);
+        }
+        match why {
+            Some(why) => self.problem(why),
+            None => self.last_problem = None,
+        }
+    }
+
+    /// Keeps account of samples that are done with: `written` of them, or all.
+    fn settled(&self, entries: &[Entry], written: Option<u64>) {
+        let total = entries.len() as u64;
+        let delivered = written.unwrap_or(total).min(total);
+        let newest = entries.iter().map(|entry| entry.sample.timestamp).max();
+        self.metrics.settled(delivered, total - delivered, newest);
+    }
+
+    /// Logs what goes wrong when it begins to, not each time.
+    fn problem(&mut self, why: String) {
+        if self.last_problem.as_ref() != Some(&why) {
+            tracing::warn!(remote = self.name, why, "remote write");
+            self.last_problem = Some(why);
+        }
+    }
+
+    fn tick(&mut self) {
+        let position = self.queue.acknowledged();
+        if position != self.saved && self.saving.is_none() {
+            let cursor = self.cursor.clone();
+            self.saving = Some(spawn_blocking(move || cursor.save(position).map(|()| position)));
+        }
+        let unread = (!self.caught_up).then_some(self.newest_read).flatten();
+        let oldest = self.queue.oldest_pending().or(unread);
+        let behind = oldest.map_or(0, |oldest| clock::now().millis_since(oldest).max(0));
+        self.metrics.behind(behind, self.db.log_bytes_since(position));
+    }
+
+    fn cursor_saved(&mut self, result: io::Result<LogPosition>) {
+        match result {
+            Ok(position) => {
+                self.saved = position;
+                self.db.hold_log(&self.name, position);
+            }
+            Err(error) => self.problem(format!("save cursor: {error}")),
+        }
+    }
+
+    /// Waits a little for what is under way, and saves how far it got.
+    async fn finish(mut self) {
+        let answers = async {
+            while let Some((posted, reply, took)) = self.posting.next().await {
+                self.answered(posted, reply, took);
+            }
+        };
+        let _ = tokio::time::timeout(STOP_GRACE, answers).await;
+        if let Some(saving) = self.saving.take() {
+            let _ = saving.await;
+        }
+        let (cursor, position) = (self.cursor.clone(), self.queue.acknowledged());
+        let saved = spawn_blocking(move || cursor.save(position).map(|()| position)).await;
+        if let Ok(saved) = saved {
+            self.cursor_saved(saved);
+        }
+        if let Some(working) = self.working.take() {
+            let _ = working.await; // it holds the database
+        }
+    }
+}
+
+/// Waits for a task to end, or for ever if there is none.
+async fn join<T>(task: &mut Option<JoinHandle<T>>) -> Result<T, JoinError> {
+    match task {
+        Some(task) => task.await,
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,107 @@
+//! The log as one destination reads it: blocking work, done off the async threads.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use model::{Labels, Timestamp};
+use storage::Query;
+use tsdb::{Db, LogError, LogPosition, LogReader, LoggedSample};
+
+use crate::send::config::RemoteWriteConfig;
+use crate::send::encode;
+use crate::send::queue::Entry;
+use crate::send::series::SeriesCache;
+
+/// Samples read at one time.
+const CHUNK_SAMPLES: usize = 10_000;
+
+#[derive(Debug)]
+pub(super) struct Source {
+    db: Arc<Db>,
+    reader: LogReader,
+    series: SeriesCache,
+    batch: Vec<LoggedSample>,
+    families_per_request: usize,
+}
+
+/// What one piece of work brought.
+#[derive(Debug)]
+pub(super) enum Work {
+    Chunk(Chunk),
+    /// Messages that describe metric families, compressed.
+    Metadata(Vec<Bytes>),
+    Failed(LogError),
+}
+
+#[derive(Debug)]
+pub(super) struct Chunk {
+    /// Samples read from the log, those included that relabelling dropped; 0 when caught up.
+    pub(super) read: usize,
+    pub(super) entries: Vec<Entry>,
+    pub(super) end: LogPosition,
+    pub(super) newest: Option<Timestamp>,
+}
+
+impl Source {
+    pub(super) fn new(
+        db: Arc<Db>,
+        start: LogPosition,
+        config: &RemoteWriteConfig,
+        external_labels: Labels,
+    ) -> Self {
+        Self {
+            reader: db.log_reader(start),
+            db,
+            series: SeriesCache::new(external_labels, config.write_relabel_configs.clone()),
+            batch: Vec::new(),
+            families_per_request: config
+                .metadata
+                .as_ref()
+                .map_or(0, |m| m.max_samples_per_send.get()),
+        }
+    }
+
+    /// Reads what comes next and relabels it.
+    pub(super) fn read(&mut self) -> Work {
+        self.batch.clear();
+        let read = match self.reader.read(&mut self.batch, CHUNK_SAMPLES) {
+            Ok(read) => read,
+            Err(error) => return Work::Failed(error),
+        };
+        let mut entries = Vec::with_capacity(read);
+        for &LoggedSample { series, sample } in &self.batch {
+            if let Some(series) = self.series.get(series, || self.reader.labels(series)) {
+                entries.push(Entry { series: Arc::clone(series), sample, chunk: 0 });
+            }
+        }
+        let newest = self.batch.iter().map(|logged| logged.sample.timestamp).max();
+        Work::Chunk(Chunk { read, entries, end: self.reader.position(), newest })
+    }
+
+    /// Describes the families of which anything is forwarded.
+    pub(super) fn describe(&self) -> Work {
+        let families = self.db.metadata(None).unwrap_or_else(|error| {
+            tracing::warn!(%error, "read metadata for remote write");
+            Vec::new()
+        });
+        let wanted: Vec<_> =
+            families.iter().filter(|(family, _)| self.series.has_family(family)).collect();
+        let requests = wanted.chunks(self.families_per_request.max(1)).map(|some| {
+            let mut message = Vec::new();
+            for (family, metadata) in some {
+                encode::metadata(&mut message, family, metadata);
+            }
+            compress(&message)
+        });
+        Work::Metadata(requests.collect())
+    }
+
+    pub(super) fn forget_idle_series(&mut self) {
+        self.series.forget_idle();
+    }
+}
+
+pub(super) fn compress(message: &[u8]) -> Bytes {
+    let compressed = snap::raw::Encoder::new().compress_vec(message);
+    compressed.expect("a request is far smaller than snappy's 4 GiB").into()
+}
