@@ -95,6 +95,8 @@ impl Demo {
     }
 
     async fn check(&mut self) -> anyhow::Result<()> {
+        // First, for the alert takes as long to fire as the rates to be right.
+        check::break_etcd(&self.tree, &mut self.screen).await?;
         check::numbers_agree(&self.tree, &mut self.screen).await?;
         self.screen.say("every number at both centrals agrees with the simulator's ground truth");
         check::alert_fires_and_resolves(&self.tree, &mut self.sink, &mut self.screen).await?;

@@ -139,6 +139,8 @@ pub fn prometheus(name: &str, port: u16, peers: &Peers, directory: &Directory) -
         format!("--config.file={}", directory.config(name).display()),
         format!("--storage.tsdb.path={}", directory.data(name)),
         format!("--web.listen-address=127.0.0.1:{port}"),
+        // It shall not wait for a receiver that is being stopped too.
+        "--storage.remote.flush-deadline=1s".to_owned(),
     ];
     directory.program(name, peers.prometheus.clone(), ready_url(port), arguments)
 }

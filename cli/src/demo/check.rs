@@ -9,12 +9,13 @@ use super::numbers::{Disagreement, Numbers};
 use super::screen::Screen;
 use super::sink::{AlertState, Sink};
 use super::topology::{Node, Tree};
-use super::truth::{self, ClusterTruth};
+use super::truth::Truth;
 use crate::client::Client;
 
-/// Two rate windows and what it takes to get going: a rate is right when its window is full.
-const AGREE_TIMEOUT: Duration = Duration::from_secs(150);
-const ALERT_TIMEOUT: Duration = Duration::from_secs(60);
+/// A rate is right when its window of two minutes is full; then there may be a restart to wait for.
+const AGREE_TIMEOUT: Duration = Duration::from_secs(240);
+/// The alert waits for a minute before it fires.
+const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_secs(1);
 /// So many disagreements are named; the others are counted.
 const NAMED_MAX: usize = 20;
@@ -28,7 +29,7 @@ const ALERT: &str = "EtcdNoLeader";
 pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::Result<()> {
     let deadline = Instant::now() + AGREE_TIMEOUT;
     loop {
-        let truth = truth::ask(&tree.simulator.url("/truth")).await?;
+        let truth = Truth::ask(&tree.simulator.url("/truth")).await?;
         let mut report = String::new();
         let mut is_over = true;
         for central in &tree.centrals {
@@ -51,10 +52,7 @@ pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::R
     }
 }
 
-async fn disagreements(
-    central: &Node,
-    truth: &[ClusterTruth],
-) -> anyhow::Result<Vec<Disagreement>> {
+async fn disagreements(central: &Node, truth: &Truth) -> anyhow::Result<Vec<Disagreement>> {
     let client = Client::new(&central.url(""))?;
     let numbers = Numbers::ask(&client).await.with_context(|| central.name.clone())?;
     Ok(numbers.disagreements(truth))
@@ -69,34 +67,45 @@ fn listed(disagreements: &[Disagreement]) -> String {
     lines.join("\n")
 }
 
-/// Breaks an etcd and waits for the alert at the sink, then mends it and waits for its end.
+/// Breaks something that no number depends on, and that has to raise an alert.
+pub(crate) async fn break_etcd(tree: &Tree, screen: &mut Screen) -> anyhow::Result<()> {
+    tell_simulator(tree, screen, "break").await
+}
+
+/// Waits for the alert at the sink, then mends what was broken and waits for the alert's end.
 pub(crate) async fn alert_fires_and_resolves(
     tree: &Tree,
     sink: &mut Sink,
     screen: &mut Screen,
 ) -> anyhow::Result<()> {
-    for (action, state) in [("break", AlertState::Firing), ("mend", AlertState::Resolved)] {
-        let url = tree.simulator.url(&format!("/{action}?cluster={BROKEN_CLUSTER}&what={FAULT}"));
-        let answer = reqwest::Client::new().post(&url).send().await.context("ask the simulator")?;
-        answer.error_for_status().with_context(|| format!("{action} {FAULT}"))?;
-        screen.say(&format!("{action} {FAULT} of {BROKEN_CLUSTER}"));
-        timeout(ALERT_TIMEOUT, arrival(state, sink, screen)).await.with_context(|| {
-            format!("{ALERT} of {BROKEN_CLUSTER} did not arrive as {state:?} at the webhook sink")
-        })?;
-    }
+    arrival(AlertState::Firing, sink, screen).await?;
+    tell_simulator(tree, screen, "mend").await?;
+    arrival(AlertState::Resolved, sink, screen).await
+}
+
+async fn tell_simulator(tree: &Tree, screen: &mut Screen, action: &str) -> anyhow::Result<()> {
+    screen.say(&format!("{action} {FAULT} of {BROKEN_CLUSTER}"));
+    let url = tree.simulator.url(&format!("/{action}?cluster={BROKEN_CLUSTER}&what={FAULT}"));
+    let answer = reqwest::Client::new().post(&url).send().await.context("ask the simulator")?;
+    answer.error_for_status().with_context(|| format!("{action} {FAULT}"))?;
     Ok(())
 }
 
 /// Says what arrives, until it is the alert looked for in this state.
-async fn arrival(state: AlertState, sink: &mut Sink, screen: &mut Screen) {
-    loop {
-        let notification = sink.next().await;
-        screen.say(&notification.to_string());
-        let is_it = notification.label("alertname") == ALERT
-            && notification.label("cluster") == BROKEN_CLUSTER
-            && notification.status == state;
-        if is_it {
-            return;
+async fn arrival(state: AlertState, sink: &mut Sink, screen: &mut Screen) -> anyhow::Result<()> {
+    let wait = async {
+        loop {
+            let notification = sink.next().await;
+            screen.say(&notification.to_string());
+            let is_it = notification.label("alertname") == ALERT
+                && notification.label("cluster") == BROKEN_CLUSTER
+                && notification.status == state;
+            if is_it {
+                return;
+            }
         }
-    }
+    };
+    timeout(ALERT_TIMEOUT, wait).await.with_context(|| {
+        format!("{ALERT} of {BROKEN_CLUSTER} did not arrive as {state:?} at the webhook sink")
+    })
 }

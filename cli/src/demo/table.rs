@@ -55,7 +55,7 @@ pub(crate) fn render(numbers: &Numbers, firing: &Firing) -> String {
 /// The regions of each continent, as far as numbers of them have arrived.
 fn continents(numbers: &Numbers) -> BTreeMap<String, BTreeSet<String>> {
     let mut continents: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
-    for labels in numbers.labels("region:up:count") {
+    for (labels, _) in numbers.series("region:up:count") {
         let regions = continents.entry(labels.value("continent").to_owned()).or_default();
         regions.insert(labels.value("region").to_owned());
     }
@@ -63,12 +63,15 @@ fn continents(numbers: &Numbers) -> BTreeMap<String, BTreeSet<String>> {
 }
 
 fn row(title: &str, level: Level, place: &str, numbers: &Numbers, firing: &Firing) -> String {
-    let cell = |series: &str, scale: f64, decimals: usize| match numbers.get(level, series, place) {
-        Got::One(value) => format!("{:.decimals$}", value / scale),
-        // Absent is not zero.
-        Got::Nothing => "–".to_owned(),
-        Got::Several(_) => "!".to_owned(),
+    let cell = |series: &str, scale: f64, decimals: usize| {
+        match numbers.get(&format!("{level}:{series}"), level, place) {
+            Got::One(value) => format!("{:.decimals$}", value / scale),
+            // Absent is not zero.
+            Got::Nothing => "–".to_owned(),
+            Got::Several(_) => "!".to_owned(),
+        }
     };
+    let of = |part: &str, whole: &str| format!("{}/{}", cell(part, 1.0, 0), cell(whole, 1.0, 0));
     let alerts = match level {
         Level::Global => firing.0.len(),
         _ => firing.count(level, place),
@@ -78,15 +81,15 @@ fn row(title: &str, level: Level, place: &str, numbers: &Numbers, firing: &Firin
     let _ = writeln!(
         text,
         "  {title:<20}{:>9}{:>12}{:>7}{:>7}{:>9}{:>9}{:>10}{:>9}{:>11}{alerts:>8}",
-        cell("clusters:count", 1.0, 0),
-        format!("{}/{}", cell("up:sum", 1.0, 0), cell("up:count", 1.0, 0)),
+        of("clusters_reporting:count", "clusters_expected:count"),
+        of("up:sum", "up:count"),
         cell("kube_node_info:count", 1.0, 0),
         cell("kube_pod_info:count", 1.0, 0),
-        cell("node_cpu_seconds:rate1m", 1.0, 2),
-        cell("apiserver_request:rate1m", 1.0, 1),
+        cell("node_cpu_seconds_busy:rate2m", 1.0, 2),
+        cell("apiserver_request:rate2m", 1.0, 1),
         cell("etcd_mvcc_db_total_size_in_bytes:sum", 1e9, 2),
-        cell("series:sum", 1.0, 0),
-        cell("samples:rate1m", 1.0, 0),
+        cell("scrape_samples_post_metric_relabeling:sum", 1.0, 0),
+        cell("scrape_samples_post_metric_relabeling:rate2m", 1.0, 0),
     );
     text
 }
@@ -122,10 +125,10 @@ mod tests {
         let table = render(&numbers, &firing);
         let cells: Vec<Vec<&str>> =
             table.lines().skip(1).map(|line| line.split_whitespace().collect()).collect();
-        assert_eq!(cells[0][..3], ["china", "–", "–/12"]);
-        assert_eq!(cells[1][..3], ["cn-beijing", "–", "0/9"]);
+        assert_eq!(cells[0][..3], ["china", "–/–", "–/12"]);
+        assert_eq!(cells[1][..3], ["cn-beijing", "–/–", "0/9"]);
         assert_eq!(cells[1].last(), Some(&"1"));
-        assert_eq!(cells[2][..3], ["global", "–", "–/–"]);
+        assert_eq!(cells[2][..3], ["global", "–/–", "–/–"]);
         assert_eq!(cells.len(), 3);
     }
 }
