@@ -11,14 +11,16 @@ use crate::tree::{Cluster, Figures, Node, Place};
 /// Which recorded series holds which figure of a cluster. The packs in `rules/edge` make them, with
 /// the labels of [`Place`] and `scope`.
 const FIGURES: [(&str, Figure); 4] = [
-    (HEARTBEAT, |figures| &mut figures.targets),
-    ("cluster:targets_up:sum", |figures| &mut figures.targets_up),
-    ("cluster:series:sum", |figures| &mut figures.series),
-    ("cluster:samples:rate1m", |figures| &mut figures.samples_per_second),
+    ("cluster:up:count", |figures| &mut figures.targets),
+    ("cluster:up:sum", |figures| &mut figures.targets_up),
+    ("cluster:scrape_samples_post_metric_relabeling:sum", |figures| &mut figures.series),
+    ("cluster:scrape_samples_post_metric_relabeling:rate2m", |figures| {
+        &mut figures.samples_per_second
+    }),
 ];
 type Figure = fn(&mut Figures) -> &mut Option<f64>;
-/// The series by which a cluster is known, and known to be alive.
-const HEARTBEAT: &str = "cluster:targets:count";
+/// The series by which a cluster is known, and known to be alive: it ends when no target answers.
+const HEARTBEAT: &str = "cluster:up_timestamp_seconds:max";
 
 /// The tree as of `now`. A cluster is silent when its newest heartbeat is older than `stale_after`,
 /// or is a staleness marker.

@@ -77,16 +77,19 @@ fn leaf(node: &Node) -> &Node {
 }
 
 const A: &str = "continent=asia,region=cn,metacluster=m,cluster=a,scope=tenant";
-const TARGETS: &str = "cluster:targets:count";
+const UP: &str = "cluster:up:sum";
+const SERIES: &str = "cluster:scrape_samples_post_metric_relabeling:sum";
+const SAMPLES: &str = "cluster:scrape_samples_post_metric_relabeling:rate2m";
 
 #[test]
 fn a_cluster_shows_its_newest_figures() {
     let tree = tree(&[
-        (TARGETS, A, &[(20, 9.0), (10, 3.0)]),
-        ("cluster:targets_up:sum", A, &[(10, 2.0)]),
-        ("cluster:series:sum", A, &[(10, 700.0)]),
-        ("cluster:samples:rate1m", A, &[(10, 70.5)]),
-        ("cluster:targets_up:sum", "cluster=never-heard", &[(10, 2.0)]),
+        (HEARTBEAT, A, &[(10, 990.0)]),
+        ("cluster:up:count", A, &[(20, 9.0), (10, 3.0)]),
+        (UP, A, &[(10, 2.0)]),
+        (SERIES, A, &[(10, 700.0)]),
+        (SAMPLES, A, &[(10, 70.5)]),
+        (UP, "cluster=never-heard", &[(10, 2.0)]),
     ]);
     let cluster = leaf(&tree);
     assert_eq!((cluster.level, cluster.name.as_str()), (Level::Cluster, "a"));
@@ -105,7 +108,7 @@ fn a_silent_cluster_stays_without_figures() {
     #[track_caller]
     fn check(heartbeat: &[(i64, f64)], silent_since: Option<f64>) {
         let figures: &[(i64, f64)] = &[(1, 5.0)];
-        let tree = tree(&[(TARGETS, A, heartbeat), ("cluster:series:sum", A, figures)]);
+        let tree = tree(&[(HEARTBEAT, A, heartbeat), (SERIES, A, figures)]);
         let cluster = leaf(&tree);
         assert_eq!(cluster.stale_since, silent_since, "{heartbeat:?}");
         let expect = silent_since.is_none().then_some(5);
@@ -122,19 +125,20 @@ fn a_silent_cluster_stays_without_figures() {
 fn a_cluster_with_several_heartbeats_reports_while_one_does() {
     let by_job = |job: &str| format!("{A},job={job}");
     let tree = tree(&[
-        (TARGETS, &by_job("gone"), &[(5, STALE_NAN)]),
-        (TARGETS, &by_job("old"), &[(900, 1.0)]),
-        (TARGETS, &by_job("x"), &[(10, 2.0)]),
-        (TARGETS, &by_job("y"), &[(10, 3.0)]),
+        (HEARTBEAT, &by_job("gone"), &[(5, STALE_NAN)]),
+        (HEARTBEAT, &by_job("old"), &[(900, 1.0)]),
+        (HEARTBEAT, &by_job("x"), &[(10, 2.0)]),
+        (UP, &by_job("x"), &[(10, 2.0)]),
+        (UP, &by_job("y"), &[(10, 3.0)]),
     ]);
-    assert_eq!((leaf(&tree).reporting, leaf(&tree).targets), (1, Some(5)));
+    assert_eq!((leaf(&tree).reporting, leaf(&tree).targets_up), (1, Some(5)));
 }
 
 #[test]
 fn only_alerts_that_fire_now_count() {
     let alert = |state: &str| format!("alertname=x,alertstate={state},cluster=a");
     let tree = tree(&[
-        (TARGETS, A, &[(10, 1.0)]),
+        (HEARTBEAT, A, &[(10, 1.0)]),
         ("ALERTS", &alert("firing"), &[(10, 1.0)]),
         ("ALERTS", &format!("{},pod=1", alert("firing")), &[(10, STALE_NAN)]),
         ("ALERTS", &format!("{},pod=2", alert("firing")), &[(100, 1.0)]),
