@@ -108,14 +108,16 @@ impl Process {
     pub fn stop(&mut self, grace: Duration) -> Option<ExitStatus> {
         self.terminate();
         let deadline = Instant::now() + grace;
-        while Instant::now() < deadline {
+        loop {
             if let Some(status) = self.exited() {
                 return Some(status);
             }
+            if Instant::now() >= deadline {
+                self.kill();
+                return None;
+            }
             thread::sleep(POLL);
         }
-        self.kill();
-        None
     }
 
     /// Its last words, for an error that says why it ended.

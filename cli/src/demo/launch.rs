@@ -109,13 +109,14 @@ impl Site {
         for program in self.programs(tree) {
             processes.push(program.start()?);
         }
-        let mut ready = 0;
+        let mut told = vec![false; processes.len()];
         ready::wait_all(&mut processes, READY_TIMEOUT, |processes, progress| {
             screen.show(&status_block(processes, progress));
-            let now = progress.iter().filter(|one| **one == Progress::Ready).count();
-            if !screen.is_terminal() && now != ready {
-                ready = now;
-                screen.say(&format!("{ready} of {} processes are up", processes.len()));
+            for (index, process) in processes.iter().enumerate() {
+                if !screen.is_terminal() && progress[index] == Progress::Ready && !told[index] {
+                    told[index] = true;
+                    screen.say(&format!("  ✓ {:<22} process {}", process.name(), process.pid()));
+                }
             }
         })
         .await?;
