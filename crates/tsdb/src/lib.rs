@@ -13,6 +13,12 @@ pub mod db;
 pub mod log;
 pub mod metrics;
 
+mod chunk;
+mod codec;
+mod head;
+mod lock;
+mod wal;
+
 pub use db::{Db, OpenError, Options};
 pub use log::{LogError, LogPosition, LogReader, LogSeries, LoggedSample};
 pub use metrics::Metrics;

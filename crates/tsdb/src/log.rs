@@ -3,8 +3,15 @@
 use std::fmt;
 use std::io;
 use std::str::FromStr;
+use std::sync::Arc;
 
 use model::{Labels, Metadata, Sample};
+use tracing::error;
+
+use crate::db::Db;
+use crate::wal::list_segments;
+use crate::wal::record::{BadRecord, Record};
+use crate::wal::segment::{SegmentError, SegmentReader};
 
 /// A place between two records of the log. Survives a restart; `Display` and `FromStr` are for
 /// cursor files.
@@ -49,36 +56,113 @@ pub struct LoggedSample {
 
 #[derive(Debug, thiserror::Error)]
 pub enum LogError {
+    #[error("list log segments")]
+    List(#[source] io::Error),
     #[error("read log segment {segment}")]
-    Io { segment: u32, source: io::Error },
+    Read { segment: u32, source: io::Error },
 }
 
-/// Reads the log from a position onwards. Made by [`crate::Db::log_reader`].
+/// Reads the log from a position onwards. Made by [`Db::log_reader`].
+///
+/// - READER-1: gives each sample logged after the position once, in the order of the log.
 #[derive(Debug)]
-pub struct LogReader {}
+pub struct LogReader {
+    db: Arc<Db>,
+    segment: u32,
+    /// The open segment; `None` before the first read and after one was finished.
+    reader: Option<SegmentReader>,
+    /// Where to start in a segment that is not open yet.
+    offset: u64,
+}
 
 impl LogReader {
+    /// A position behind the end belongs to a log that is gone: the one there is is new from its
+    /// start.
+    pub(crate) fn new(db: Arc<Db>, from: LogPosition) -> Self {
+        let from = if from > db.log_end() { LogPosition::default() } else { from };
+        Self { db, segment: from.segment, reader: None, offset: from.offset }
+    }
+
     /// Appends what comes next to `batch`, until that holds at least `max` samples or the end is
     /// reached; gives the number of samples added, 0 when caught up. Reads whole commits, so a batch
-    /// may exceed `max` by one of those. A damaged stretch of the log is stepped over (replay has
-    /// reported it); a position whose segment is gone continues with the oldest one there is.
-    pub fn read(&mut self, _batch: &mut Vec<LoggedSample>, _max: usize) -> Result<usize, LogError> {
-        unimplemented!()
+    /// may exceed `max` by one of those. A damaged stretch of the log is stepped over, reported and
+    /// counted; a position whose segment is gone continues with the oldest one there is.
+    pub fn read(&mut self, batch: &mut Vec<LoggedSample>, max: usize) -> Result<usize, LogError> {
+        let before = batch.len();
+        let end = self.db.log_end();
+        while batch.len() < max && self.position() < end {
+            let segment = self.segment;
+            let Some(reader) = self.open()? else { break };
+            let limit = if segment == end.segment {
+                end.offset
+            } else {
+                reader.file_bytes().map_err(|source| LogError::Read { segment, source })?
+            };
+            let damage = match reader.next(limit) {
+                Ok(Some(record)) => match put_samples(record, batch) {
+                    Ok(()) => continue,
+                    Err(BadRecord) => Some("a record does not decode".to_owned()),
+                },
+                Ok(None) => None,
+                Err(SegmentError::Io(source)) => return Err(LogError::Read { segment, source }),
+                Err(damage) => Some(damage.to_string()),
+            };
+            if let Some(reason) = damage {
+                self.db.metrics().log_damage.inc();
+                error!(segment, reason, "the log is damaged; the rest of this segment is skipped");
+            }
+            let next = LogPosition { segment: segment + 1, offset: 0 };
+            self.go_to(next.min(end));
+        }
+        Ok(batch.len() - before)
     }
 
     /// Everything before it has been given out. Persist it once that was delivered.
     pub fn position(&self) -> LogPosition {
-        unimplemented!()
+        let offset = self.reader.as_ref().map_or(self.offset, SegmentReader::offset);
+        LogPosition { segment: self.segment, offset }
     }
 
     /// The labels of a series named by a sample that was read and is still held
-    /// ([`crate::Db::hold_log`]).
-    pub fn labels(&self, _series: LogSeries) -> Option<Labels> {
-        unimplemented!()
+    /// ([`Db::hold_log`]).
+    pub fn labels(&self, series: LogSeries) -> Option<Labels> {
+        self.db.head().index.read().labels_of_number(series)
     }
 
     /// What is known of the metric family of `series`.
-    pub fn metadata(&self, _series: LogSeries) -> Option<Metadata> {
-        unimplemented!()
+    pub fn metadata(&self, series: LogSeries) -> Option<Metadata> {
+        let labels = self.labels(series)?;
+        self.db.head().metadata.lock().of_metric(labels.metric_name()).cloned()
     }
+
+    /// The reader of the segment at the position, or of the next one that exists.
+    fn open(&mut self) -> Result<Option<&mut SegmentReader>, LogError> {
+        if self.reader.is_none() {
+            let dir = self.db.log_dir();
+            let segments = list_segments(dir).map_err(LogError::List)?;
+            let Some(segment) = segments.into_iter().find(|&s| s >= self.segment) else {
+                return Ok(None);
+            };
+            let offset = if segment == self.segment { self.offset } else { 0 };
+            let reader = SegmentReader::open(dir, segment, offset)
+                .map_err(|source| LogError::Read { segment, source })?;
+            self.segment = segment;
+            self.reader = Some(reader);
+        }
+        Ok(self.reader.as_mut())
+    }
+
+    fn go_to(&mut self, position: LogPosition) {
+        self.reader = None;
+        (self.segment, self.offset) = (position.segment, position.offset);
+    }
+}
+
+fn put_samples(record: &[u8], batch: &mut Vec<LoggedSample>) -> Result<(), BadRecord> {
+    if let Record::Samples(samples) = Record::parse(record)? {
+        for logged in samples {
+            batch.push(logged?);
+        }
+    }
+    Ok(())
 }

@@ -1,12 +1,89 @@
 //! What the engine says of itself.
 
-use prometheus::{Error, Registry};
+use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+use storage::RejectReason;
 
 #[derive(Clone, Debug)]
-pub struct Metrics {}
+pub struct Metrics {
+    pub(crate) appended: IntCounter,
+    pub(crate) repeated: IntCounter,
+    rejected: IntCounterVec,
+    pub(crate) out_of_order: IntCounter,
+    pub(crate) series: IntGauge,
+    pub(crate) series_removed: IntCounter,
+    pub(crate) oldest_seconds: IntGauge,
+    pub(crate) newest_seconds: IntGauge,
+    pub(crate) log_segment: IntGauge,
+    pub(crate) log_write_errors: IntCounter,
+    pub(crate) log_damage: IntCounter,
+    pub(crate) log_damage_bytes: IntCounter,
+    pub(crate) replay_unknown_series: IntCounter,
+    pub(crate) checkpoints: IntCounter,
+}
 
 impl Metrics {
-    pub fn register(_registry: &Registry) -> Result<Self, Error> {
-        Ok(Self {})
+    pub fn register(registry: &Registry) -> Result<Self, Error> {
+        let counter = |name: &str, help: &str| {
+            register(registry, IntCounter::new(format!("watershed_tsdb_{name}"), help)?)
+        };
+        let gauge = |name: &str, help: &str| {
+            register(registry, IntGauge::new(format!("watershed_tsdb_{name}"), help)?)
+        };
+        let rejected = IntCounterVec::new(
+            Opts::new(
+                "watershed_tsdb_samples_rejected_total",
+                "Samples refused while the rest of their batch was stored.",
+            ),
+            &["reason"],
+        )?;
+        for reason in RejectReason::ALL {
+            rejected.with_label_values(&[reason.as_str()]); // shows as 0 from the start
+        }
+        Ok(Self {
+            appended: counter(
+                "samples_appended_total",
+                "Samples accepted, repeated ones included.",
+            )?,
+            repeated: counter(
+                "samples_repeated_total",
+                "Samples accepted that were stored already.",
+            )?,
+            rejected: register(registry, rejected)?,
+            out_of_order: counter(
+                "out_of_order_samples_appended_total",
+                "Samples stored behind their series' newest.",
+            )?,
+            series: gauge("head_series", "Series in the head.")?,
+            series_removed: counter(
+                "head_series_removed_total",
+                "Series that left the head, having no samples there.",
+            )?,
+            oldest_seconds: gauge("head_min_time_seconds", "The oldest time in the head.")?,
+            newest_seconds: gauge("head_max_time_seconds", "The newest time in the head.")?,
+            log_segment: gauge("wal_segment_current", "The log segment being written.")?,
+            log_write_errors: counter(
+                "wal_writes_failed_total",
+                "Batches that could not be logged.",
+            )?,
+            log_damage: counter("wal_corruptions_total", "Damaged places found in the log.")?,
+            log_damage_bytes: counter(
+                "wal_corrupted_bytes_total",
+                "Bytes of log from damaged places to the ends of their segments.",
+            )?,
+            replay_unknown_series: counter(
+                "wal_replay_unknown_refs_total",
+                "Samples in the log whose series the log does not name; lost.",
+            )?,
+            checkpoints: counter("checkpoints_created_total", "Checkpoints of the log written.")?,
+        })
     }
+
+    pub(crate) fn rejected(&self, reason: RejectReason) -> IntCounter {
+        self.rejected.with_label_values(&[reason.as_str()])
+    }
+}
+
+fn register<C: Collector + Clone + 'static>(registry: &Registry, metric: C) -> Result<C, Error> {
+    registry.register(Box::new(metric.clone()))?;
+    Ok(metric)
 }

@@ -1,0 +1,215 @@
+//! Floats compressed against their predecessors: Prometheus' XOR encoding, bit for bit.
+//!
+//! ```text
+//! chunk := count u16 BE | t0 varint | v0 64 bits | t1-t0 uvarint | value | (dod | value)*
+//! dod   := 0 | 10 +14 bits | 110 +17 | 1110 +20 | 1111 +64      (delta of time deltas)
+//! value := 0 (same) | 10 bits (within the last window) | 11 leading:5 length:6 bits
+//! ```
+//! - CHUNK-1: timestamps rise strictly; at most [`SAMPLES_MAX`] samples.
+//! - CHUNK-2: the bytes of a chunk's first n samples never change: a copy taken at any time decodes.
+//! - Source: Prometheus `tsdb/docs/format/chunks.md`, `tsdb/chunkenc/xor.go`. A dod of n bits lies
+//!   in `-(2^(n-1) - 1) ..= 2^(n-1)`, which is not two's complement.
+
+use model::{Sample, Timestamp};
+
+use super::bits::{BitReader, BitWriter};
+use crate::codec::{Decoder, put_uvarint, put_varint};
+
+pub(crate) const SAMPLES_MAX: usize = u16::MAX as usize;
+const DOD_WIDTHS: [(u32, u64, u32); 3] = [(14, 0b10, 2), (17, 0b110, 3), (20, 0b1110, 4)];
+/// More leading zeros than fit the encoding are written as this many.
+const LEADING_MAX: u32 = 31;
+
+/// A chunk that is being written.
+#[derive(Clone, Debug)]
+pub(crate) struct XorChunk {
+    out: BitWriter,
+    last: Sample,
+    delta: u64,
+    /// The bits that the last written value filled: `None` before the first one.
+    window: Option<Window>,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Window {
+    leading: u8,
+    trailing: u8,
+}
+
+impl Window {
+    const fn width(self) -> u32 {
+        64 - self.leading as u32 - self.trailing as u32
+    }
+}
+
+impl XorChunk {
+    pub(crate) fn new(first: Sample) -> Self {
+        let mut bytes = vec![0, 1];
+        put_varint(&mut bytes, first.timestamp.as_millis());
+        bytes.extend(first.value.to_bits().to_be_bytes());
+        Self { out: BitWriter::after(bytes), last: first, delta: 0, window: None }
+    }
+
+    /// Appends a sample that is newer than the last one (CHUNK-1).
+    pub(crate) fn push(&mut self, sample: Sample) {
+        let count = self.len();
+        debug_assert!(sample.timestamp > self.last.timestamp && count < SAMPLES_MAX);
+        let (now, before) = (sample.timestamp.as_millis(), self.last.timestamp.as_millis());
+        let delta = now.wrapping_sub(before).cast_unsigned();
+        if count == 1 {
+            put_uvarint(&mut self.out.bytes, delta); // on a byte's border: only whole bytes so far
+        } else {
+            self.put_dod(delta.wrapping_sub(self.delta).cast_signed());
+        }
+        self.put_value(sample.value.to_bits() ^ self.last.value.to_bits());
+        self.out.bytes[..2].copy_from_slice(&(count as u16 + 1).to_be_bytes());
+        (self.last, self.delta) = (sample, delta);
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        usize::from(u16::from_be_bytes([self.out.bytes[0], self.out.bytes[1]]))
+    }
+
+    pub(crate) const fn last(&self) -> Sample {
+        self.last
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.out.bytes
+    }
+
+    fn put_dod(&mut self, dod: i64) {
+        if dod == 0 {
+            return self.out.put(0, 1);
+        }
+        for (width, prefix, prefix_bits) in DOD_WIDTHS {
+            let half = 1i64 << (width - 1);
+            if (1 - half..=half).contains(&dod) {
+                self.out.put(prefix, prefix_bits);
+                return self.out.put(dod.cast_unsigned(), width);
+            }
+        }
+        self.out.put(0b1111, 4);
+        self.out.put(dod.cast_unsigned(), 64);
+    }
+
+    fn put_value(&mut self, xor: u64) {
+        if xor == 0 {
+            return self.out.put(0, 1);
+        }
+        let (leading, trailing) = (xor.leading_zeros().min(LEADING_MAX), xor.trailing_zeros());
+        let window = match self.window {
+            Some(window)
+                if leading >= u32::from(window.leading)
+                    && trailing >= u32::from(window.trailing) =>
+            {
+                self.out.put(0b10, 2);
+                window
+            }
+            _ => {
+                let window = Window { leading: leading as u8, trailing: trailing as u8 };
+                self.out.put(0b11, 2);
+                self.out.put(u64::from(leading), 5);
+                self.out.put(u64::from(window.width()), 6); // 64 is written as 0
+                window
+            }
+        };
+        self.out.put(xor >> window.trailing, window.width());
+        self.window = Some(window);
+    }
+}
+
+/// A chunk's bytes do not decode.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadChunk;
+
+/// Decodes a chunk, sample by sample. Bench: the store's `read`.
+#[derive(Clone, Debug)]
+pub(crate) struct XorSamples<'a> {
+    bits: BitReader<'a>,
+    left: usize,
+    time: i64,
+    value: u64,
+    delta: u64,
+    window: Window,
+}
+
+impl<'a> XorSamples<'a> {
+    /// Reads the first sample, so that what follows has a predecessor.
+    pub(crate) fn new(chunk: &'a [u8]) -> Result<(Sample, Self), BadChunk> {
+        Self::start(chunk).filter(|(_, rest)| rest.left < SAMPLES_MAX).ok_or(BadChunk)
+    }
+
+    fn start(chunk: &'a [u8]) -> Option<(Sample, Self)> {
+        let mut head = Decoder::new(chunk);
+        let count = u16::from_be_bytes(head.take(2)?.try_into().ok()?);
+        let left = usize::from(count).checked_sub(1)?;
+        let time = head.varint()?;
+        let value = head.u64()?;
+        let delta = if left > 0 { head.uvarint()? } else { 0 };
+        let window = Window { leading: 0, trailing: 0 };
+        let bits = BitReader::new(head.bytes);
+        Some((sample(time, value), Self { bits, left, time, value, delta, window }))
+    }
+
+    /// The next sample; `Ok(None)` after the last.
+    #[inline]
+    pub(crate) fn next(&mut self) -> Result<Option<Sample>, BadChunk> {
+        if self.left == 0 {
+            return Ok(None);
+        }
+        self.step().map(Some).ok_or(BadChunk)
+    }
+
+    #[inline]
+    fn step(&mut self) -> Option<Sample> {
+        self.time = self.time.wrapping_add(self.delta.cast_signed());
+        self.value ^= self.take_value()?;
+        self.left -= 1;
+        let decoded = sample(self.time, self.value);
+        if self.left > 0 {
+            self.delta = self.delta.wrapping_add(self.take_dod()?.cast_unsigned());
+        }
+        Some(decoded)
+    }
+
+    #[inline]
+    fn take_dod(&mut self) -> Option<i64> {
+        if !self.bits.bit()? {
+            return Some(0);
+        }
+        for (width, ..) in DOD_WIDTHS {
+            if !self.bits.bit()? {
+                let bits = self.bits.take(width)?.cast_signed();
+                let negative = bits > 1 << (width - 1);
+                return Some(if negative { bits - (1 << width) } else { bits });
+            }
+        }
+        self.bits.take(64).map(u64::cast_signed)
+    }
+
+    #[inline]
+    fn take_value(&mut self) -> Option<u64> {
+        if !self.bits.bit()? {
+            return Some(0);
+        }
+        if self.bits.bit()? {
+            let leading = self.bits.take(5)? as u8;
+            let width = match self.bits.take(6)? as u8 {
+                0 => 64,
+                width => width,
+            };
+            let trailing = 64u8.checked_sub(leading + width)?;
+            self.window = Window { leading, trailing };
+        }
+        Some(self.bits.take(self.window.width())? << self.window.trailing)
+    }
+}
+
+const fn sample(time: i64, bits: u64) -> Sample {
+    Sample { timestamp: Timestamp::from_millis(time), value: f64::from_bits(bits) }
+}
+
+#[cfg(test)]
+#[path = "xor/tests.rs"]
+mod tests;

@@ -1,0 +1,82 @@
+//! One batch on its way into the database.
+
+use std::mem;
+
+use model::{Labels, Metadata, Sample};
+use storage::{AppendError, Appended, Appender, SeriesKey, SeriesRef};
+
+use super::Db;
+use super::committer::Pending;
+use crate::head::Place;
+
+#[derive(Debug)]
+pub(super) struct Batch<'db> {
+    db: &'db Db,
+    samples: Vec<Pending>,
+    metadata: Vec<(String, Metadata)>,
+}
+
+impl<'db> Batch<'db> {
+    pub(super) fn new(db: &'db Db) -> Self {
+        let samples = db.spare_batches.lock().pop().unwrap_or_default();
+        Self { db, samples, metadata: Vec::new() }
+    }
+}
+
+impl Appender for Batch<'_> {
+    fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef> {
+        let series = self.db.head.keys.get(key)?;
+        self.db.head.contains(series.into()).then_some(series)
+    }
+
+    fn series(
+        &mut self,
+        labels: &Labels,
+        key: Option<SeriesKey>,
+    ) -> Result<SeriesRef, AppendError> {
+        if labels.is_empty() {
+            return Err(AppendError::NoLabels);
+        }
+        let place = self.db.head.series(labels);
+        if let Some(key) = key {
+            self.db.head.remember(key, place);
+        }
+        Ok(place.into())
+    }
+
+    fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
+        let place = Place::from(series);
+        if !self.db.head.contains(place) {
+            return Err(AppendError::UnknownSeries(series));
+        }
+        let given = self.samples.len() as u32;
+        self.samples.push(Pending { place, given, sample });
+        Ok(())
+    }
+
+    fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
+        if !self.db.head.metadata.lock().is_settled(family, metadata) {
+            self.metadata.push((family.to_owned(), metadata.clone()));
+        }
+        Ok(())
+    }
+
+    fn commit(mut self: Box<Self>) -> Result<Appended, AppendError> {
+        self.db.commit(&mut self.samples, &self.metadata)
+    }
+}
+
+/// Spare lists that are larger than this are let go.
+const SPARE_SAMPLES_MAX: usize = 1 << 16;
+const SPARES_MAX: usize = 16;
+
+impl Drop for Batch<'_> {
+    fn drop(&mut self) {
+        let mut spare = mem::take(&mut self.samples);
+        spare.clear();
+        let mut spares = self.db.spare_batches.lock();
+        if spares.len() < SPARES_MAX && spare.capacity() <= SPARE_SAMPLES_MAX {
+            spares.push(spare);
+        }
+    }
+}

@@ -1,0 +1,350 @@
+//! Takes batches in, one at a time: check, log, apply.
+//!
+//! - COMMIT-1: checking changes nothing; a batch that is not logged leaves memory as it was.
+//! - COMMIT-2: what is applied is exactly what was logged, in that order, so that replay ends in the
+//!   same state.
+
+use std::io;
+
+use model::{Metadata, Sample, Timestamp};
+use storage::{AppendError, Appended, RejectReason, Rejected};
+
+use crate::head::index::Index;
+use crate::head::metadata::metric_names;
+use crate::head::series::Series;
+use crate::head::{Head, Place};
+use crate::log::{LogSeries, LoggedSample};
+use crate::metrics::Metrics;
+use crate::wal::record::{LoggedMetadata, RecordBuilder};
+use crate::wal::writer::LogWriter;
+
+/// A sample as it was given to an appender.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Pending {
+    pub(super) place: Place,
+    /// The how manieth of its batch.
+    pub(super) given: u32,
+    pub(super) sample: Sample,
+}
+
+/// A sample that will be logged and stored.
+#[derive(Clone, Copy, Debug)]
+struct Planned {
+    place: Place,
+    number: LogSeries,
+    in_order: bool,
+    sample: Sample,
+}
+
+/// What applies to every sample of a batch.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Rules {
+    pub(super) valid_from: Timestamp,
+    /// The oldest time that may arrive out of order; `None` where none may.
+    pub(super) late_from: Option<Timestamp>,
+}
+
+enum Verdict {
+    InOrder,
+    Late,
+    Repeated,
+    Rejected(RejectReason),
+}
+
+#[derive(Debug)]
+pub(super) struct Committer {
+    pub(super) writer: LogWriter,
+    pub(super) is_closed: bool,
+    sync_before_ack: bool,
+    commits: u64,
+    // Reused from batch to batch.
+    planned: Vec<Planned>,
+    unlogged: Vec<Place>,
+    series_record: RecordBuilder,
+    samples_record: RecordBuilder,
+    metadata_record: RecordBuilder,
+}
+
+/// What became of a batch, in numbers.
+#[derive(Debug, Default)]
+struct Outcome {
+    repeated: u64,
+    rejected: Vec<(u32, Rejected)>,
+}
+
+impl Committer {
+    pub(super) const fn new(writer: LogWriter, sync_before_ack: bool) -> Self {
+        Self {
+            writer,
+            is_closed: false,
+            sync_before_ack,
+            commits: 0,
+            planned: Vec::new(),
+            unlogged: Vec::new(),
+            series_record: RecordBuilder::new(),
+            samples_record: RecordBuilder::new(),
+            metadata_record: RecordBuilder::new(),
+        }
+    }
+
+    pub(super) fn commit(
+        &mut self,
+        head: &Head,
+        metrics: &Metrics,
+        rules: Rules,
+        samples: &mut [Pending],
+        metadata: &[(String, Metadata)],
+    ) -> Result<Appended, AppendError> {
+        let total = samples.len() as u64;
+        let outcome = self.check(head, rules, samples)?;
+        self.build_records(head, metadata)?;
+        self.log(metrics)?;
+        self.apply(head, metadata);
+
+        let late = self.planned.iter().filter(|planned| !planned.in_order).count();
+        metrics.out_of_order.inc_by(late as u64);
+        metrics.repeated.inc_by(outcome.repeated);
+        metrics.appended.inc_by(total - outcome.rejected.len() as u64);
+        for (_, rejected) in &outcome.rejected {
+            metrics.rejected(rejected.reason).inc();
+        }
+        Ok(outcome.into_appended(total))
+    }
+
+    /// Decides about each sample (COMMIT-1).
+    fn check(
+        &mut self,
+        head: &Head,
+        rules: Rules,
+        samples: &mut [Pending],
+    ) -> Result<Outcome, AppendError> {
+        self.planned.clear();
+        self.unlogged.clear();
+        let mut outcome = Outcome::default();
+        samples.sort_by_key(|pending| (pending.place.slot, pending.place.generation));
+        for run in samples.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
+            let shard = head.shard_of(run[0].place);
+            for group in run.chunk_by(|a, b| a.place == b.place) {
+                let place = group[0].place;
+                let series = shard.get(place).ok_or(AppendError::UnknownSeries(place.into()))?;
+                let before = self.planned.len();
+                self.check_group(series, rules, group, &mut outcome);
+                if !series.is_logged && self.planned.len() > before {
+                    self.unlogged.push(place);
+                }
+            }
+        }
+        Ok(outcome)
+    }
+
+    /// `group`: the samples for one series, in the order in which they were given.
+    fn check_group(
+        &mut self,
+        series: &Series,
+        rules: Rules,
+        group: &[Pending],
+        outcome: &mut Outcome,
+    ) {
+        let first = self.planned.len();
+        let mut newest = series.newest();
+        for &Pending { place, given, sample } in group {
+            let in_batch = &self.planned[first..];
+            match verdict(series, newest, in_batch, rules, sample) {
+                Verdict::Repeated => outcome.repeated += 1,
+                Verdict::Rejected(reason) => {
+                    let timestamp = sample.timestamp;
+                    let rejected = Rejected { series: place.into(), timestamp, reason };
+                    outcome.rejected.push((given, rejected));
+                }
+                Verdict::InOrder => {
+                    newest = Some(sample);
+                    let number = series.number;
+                    self.planned.push(Planned { place, number, in_order: true, sample });
+                }
+                Verdict::Late => {
+                    let number = series.number;
+                    self.planned.push(Planned { place, number, in_order: false, sample });
+                }
+            }
+        }
+    }
+
+    fn build_records(
+        &mut self,
+        head: &Head,
+        metadata: &[(String, Metadata)],
+    ) -> Result<(), AppendError> {
+        self.series_record.clear();
+        self.samples_record.clear();
+        self.metadata_record.clear();
+        for planned in &self.planned {
+            self.samples_record
+                .sample(LoggedSample { series: planned.number, sample: planned.sample });
+        }
+        if self.unlogged.is_empty() && metadata.is_empty() {
+            return Ok(());
+        }
+        let index = head.index.read();
+        for (family, metadata) in metadata {
+            if let Some((place, logged)) = logged_metadata(&index, family, metadata) {
+                self.metadata_record.metadata(&logged);
+                self.unlogged.extend(is_unlogged(head, place).then_some(place));
+            }
+        }
+        self.unlogged.sort_unstable_by_key(|place| place.slot);
+        self.unlogged.dedup();
+        for &place in &self.unlogged {
+            let unknown = || AppendError::UnknownSeries(place.into());
+            let labels = index.labels(place).ok_or_else(unknown)?;
+            self.series_record.series(index.number(place).ok_or_else(unknown)?, &labels);
+        }
+        Ok(())
+    }
+
+    fn log(&mut self, metrics: &Metrics) -> Result<(), AppendError> {
+        let records = [&self.series_record, &self.metadata_record, &self.samples_record];
+        let records: Vec<&[u8]> =
+            records.into_iter().filter(|r| !r.is_empty()).map(RecordBuilder::bytes).collect();
+        if records.is_empty() {
+            return Ok(());
+        }
+        let result = if self.is_closed {
+            Err(io::Error::other("the database is closed"))
+        } else {
+            write(&mut self.writer, &records, self.sync_before_ack)
+        };
+        result.map_err(|source| {
+            metrics.log_write_errors.inc();
+            AppendError::Log { segment: self.writer.position().segment, source }
+        })
+    }
+
+    /// Stores what was logged (COMMIT-2) and shows it to readers all at once.
+    fn apply(&mut self, head: &Head, metadata: &[(String, Metadata)]) {
+        self.commits += 1;
+        for &place in &self.unlogged {
+            if let Some(series) = head.shard_of(place).get_mut(place) {
+                series.is_logged = true;
+            }
+        }
+        let mut oldest_cut = head.snapshots.oldest();
+        for run in self.planned.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
+            let mut shard = head.shard_of(run[0].place);
+            for group in run.chunk_by(|a, b| a.place == b.place) {
+                let present = "only the committer removes series";
+                let touched = shard.get_mut(group[0].place).expect(present).commit();
+                if touched > oldest_cut {
+                    drop(shard);
+                    oldest_cut = head.snapshots.wait_for(touched); // SNAP-1
+                    shard = head.shard_of(group[0].place);
+                }
+                let series = shard.get_mut(group[0].place).expect(present);
+                series.begin_commit(self.commits);
+                for planned in group {
+                    if planned.in_order {
+                        series.push(planned.sample);
+                    } else {
+                        series.push_out_of_order(planned.sample);
+                    }
+                }
+            }
+        }
+        let times = self.planned.iter().map(|planned| planned.sample.timestamp);
+        if let (Some(oldest), Some(newest)) = (times.clone().min(), times.max()) {
+            head.bounds.include(oldest, newest);
+        }
+        remember_metadata(head, metadata);
+        head.snapshots.publish(self.commits);
+    }
+
+    /// The number of samples that the last commit stored.
+    pub(super) fn stored(&self) -> usize {
+        self.planned.len()
+    }
+}
+
+fn write(writer: &mut LogWriter, records: &[&[u8]], sync: bool) -> io::Result<()> {
+    let start = writer.write(records)?;
+    if !sync {
+        return Ok(());
+    }
+    let files = writer.take_unsynced();
+    for file in &files {
+        if let Err(error) = file.sync_data() {
+            writer.rewind(start);
+            writer.still_unsynced(files);
+            return Err(error);
+        }
+    }
+    Ok(())
+}
+
+fn is_unlogged(head: &Head, place: Place) -> bool {
+    head.shard_of(place).get(place).is_some_and(|series| !series.is_logged)
+}
+
+/// How the log names a family: by any one of its series. `None` where it has no series yet.
+pub(super) fn logged_metadata(
+    index: &Index,
+    family: &str,
+    metadata: &Metadata,
+) -> Option<(Place, LoggedMetadata)> {
+    let mut names = metric_names(family);
+    let (place, metric) =
+        names.find_map(|metric| Some((index.series_of_metric(&metric)?, metric)))?;
+    let series = index.number(place)?;
+    let family = (metric != family).then(|| family.to_owned());
+    Some((place, LoggedMetadata { series, family, metadata: metadata.clone() }))
+}
+
+fn remember_metadata(head: &Head, metadata: &[(String, Metadata)]) {
+    if metadata.is_empty() {
+        return;
+    }
+    let index = head.index.read();
+    let mut store = head.metadata.lock();
+    for (family, metadata) in metadata {
+        let is_logged = logged_metadata(&index, family, metadata).is_some();
+        store.insert(family, metadata, is_logged);
+    }
+}
+
+/// `newest`: the newest sample in order, those of the batch included; `in_batch`: what the batch has
+/// planned for the series so far. The order of the questions is Prometheus'
+/// (`tsdb/head_append.go`); in addition a time that is stored already, however old, is found.
+fn verdict(
+    series: &Series,
+    newest: Option<Sample>,
+    in_batch: &[Planned],
+    rules: Rules,
+    sample: Sample,
+) -> Verdict {
+    let at = sample.timestamp;
+    if at >= rules.valid_from && newest.is_none_or(|newest| at > newest.timestamp) {
+        return Verdict::InOrder;
+    }
+    let stored = match newest {
+        Some(newest) if newest.timestamp == at => Some(newest.value),
+        _ => {
+            let same_time = in_batch.iter().find(|planned| planned.sample.timestamp == at);
+            same_time.map(|planned| planned.sample.value).or_else(|| series.value_at(at))
+        }
+    };
+    match (stored, rules.late_from) {
+        (Some(value), _) if value.to_bits() == sample.value.to_bits() => Verdict::Repeated,
+        (Some(_), _) => Verdict::Rejected(RejectReason::DuplicateTimestamp),
+        (None, Some(late_from)) if at >= late_from => Verdict::Late,
+        (None, Some(_)) => Verdict::Rejected(RejectReason::TooOld),
+        (None, None) if at < rules.valid_from => Verdict::Rejected(RejectReason::OutOfBounds),
+        (None, None) => Verdict::Rejected(RejectReason::OutOfOrder),
+    }
+}
+
+impl Outcome {
+    fn into_appended(mut self, total: u64) -> Appended {
+        let samples = total - self.rejected.len() as u64;
+        self.rejected.sort_unstable_by_key(|&(given, _)| given);
+        let rejected = self.rejected.into_iter().map(|(_, rejected)| rejected).collect();
+        Appended { samples, rejected }
+    }
+}

@@ -1,0 +1,285 @@
+//! The head: the series that take samples now, in memory.
+//!
+//! ```text
+//! labels ──Index──► slot ──► shard ──► Series: open chunk, full chunks, out-of-order samples
+//! key ───Keys────► SeriesRef = generation << 32 | slot
+//! ```
+//! One batch at a time is checked, logged and applied, by whoever holds the committer; readers lock
+//! single shards, and the index only to find series.
+//!
+//! - HEAD-1: a slot is taken again only under a higher generation: a reference never names another
+//!   series.
+//! - HEAD-2: a series in a shard is in the index, and the reverse, as far as anyone holding the
+//!   index can see.
+//! - Locks are taken in this order: committer, index, shard.
+
+pub(crate) mod index;
+pub(crate) mod keys;
+pub(crate) mod metadata;
+pub(crate) mod out_of_order;
+pub(crate) mod postings;
+pub(crate) mod series;
+pub(crate) mod snapshots;
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use model::{Labels, Timestamp};
+use parking_lot::{Mutex, MutexGuard, RwLock};
+use storage::{SeriesKey, SeriesRef};
+
+use crate::log::{LogPosition, LogSeries};
+use index::Index;
+use keys::Keys;
+use metadata::MetadataStore;
+use series::Series;
+use snapshots::Snapshots;
+
+const SHARDS: usize = 16;
+/// Neighbouring slots share a shard, so that a sorted batch locks each shard a few times only.
+const RUN_BITS: u32 = 6;
+
+/// Where a series lives in memory. Taken again after the series is gone.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(crate) struct Slot(pub(crate) u32);
+
+impl Slot {
+    pub(crate) const fn shard(self) -> usize {
+        (self.0 >> RUN_BITS) as usize % SHARDS
+    }
+
+    const fn within_shard(self) -> usize {
+        let run = (self.0 >> RUN_BITS) as usize / SHARDS;
+        run << RUN_BITS | (self.0 & ((1 << RUN_BITS) - 1)) as usize
+    }
+}
+
+/// A [`SeriesRef`] taken apart.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Place {
+    pub(crate) slot: Slot,
+    pub(crate) generation: u32,
+}
+
+impl From<SeriesRef> for Place {
+    fn from(series: SeriesRef) -> Self {
+        Self { slot: Slot(series.0 as u32), generation: (series.0 >> 32) as u32 }
+    }
+}
+
+impl From<Place> for SeriesRef {
+    fn from(place: Place) -> Self {
+        Self(u64::from(place.generation) << 32 | u64::from(place.slot.0))
+    }
+}
+
+/// The series whose slots belong to one shard.
+#[derive(Debug, Default)]
+pub(crate) struct Shard {
+    series: Vec<Option<Series>>,
+}
+
+impl Shard {
+    pub(crate) fn get(&self, place: Place) -> Option<&Series> {
+        let series = self.series.get(place.slot.within_shard())?.as_ref()?;
+        (series.generation == place.generation).then_some(series)
+    }
+
+    pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut Series> {
+        let series = self.series.get_mut(place.slot.within_shard())?.as_mut()?;
+        (series.generation == place.generation).then_some(series)
+    }
+
+    fn put(&mut self, slot: Slot, series: Series) {
+        let within = slot.within_shard();
+        if self.series.len() <= within {
+            self.series.resize_with(within + 1, || None);
+        }
+        self.series[within] = Some(series);
+    }
+
+    fn remove(&mut self, place: Place) {
+        let entry = &mut self.series[place.slot.within_shard()];
+        if entry.as_ref().is_some_and(|series| series.generation == place.generation) {
+            *entry = None;
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Head {
+    pub(crate) index: RwLock<Index>,
+    shards: [Mutex<Shard>; SHARDS],
+    pub(crate) keys: Keys,
+    pub(crate) metadata: Mutex<MetadataStore>,
+    pub(crate) snapshots: Snapshots,
+    pub(crate) bounds: Bounds,
+}
+
+impl Head {
+    pub(crate) fn new() -> Self {
+        Self {
+            index: RwLock::new(Index::new()),
+            shards: std::array::from_fn(|_| Mutex::default()),
+            keys: Keys::new(),
+            metadata: Mutex::default(),
+            snapshots: Snapshots::default(),
+            bounds: Bounds::new(),
+        }
+    }
+
+    pub(crate) fn shard(&self, index: usize) -> MutexGuard<'_, Shard> {
+        self.shards[index].lock()
+    }
+
+    pub(crate) fn shard_of(&self, place: Place) -> MutexGuard<'_, Shard> {
+        self.shard(place.slot.shard())
+    }
+
+    pub(crate) fn contains(&self, place: Place) -> bool {
+        self.shard_of(place).get(place).is_some()
+    }
+
+    /// Finds or makes the series of `labels`.
+    pub(crate) fn series(&self, labels: &Labels) -> Place {
+        if let Some(place) = self.index.read().find(labels) {
+            return place;
+        }
+        self.series_in(&mut self.index.write(), labels, None)
+    }
+
+    /// As [`Head::series`], for a caller that holds the index. A new series takes `log_series` as its
+    /// number, which the log has seen; without one it gets the next number, to be logged.
+    pub(crate) fn series_in(
+        &self,
+        index: &mut Index,
+        labels: &Labels,
+        log_series: Option<LogSeries>,
+    ) -> Place {
+        if let Some(place) = index.find(labels) {
+            return place;
+        }
+        let number = log_series.unwrap_or_else(|| index.next_log_series());
+        let place = index.insert(labels, number);
+        let series = Series::new(place.generation, number, log_series.is_some());
+        self.shard_of(place).put(place.slot, series);
+        place
+    }
+
+    pub(crate) fn remember(&self, key: SeriesKey, place: Place) {
+        self.keys.insert(key, place.into());
+    }
+
+    /// Drops samples older than `before`, and series that have none; gives the number of those. Their
+    /// labels are kept where the log before `forwarded_until` is still to be forwarded. The caller
+    /// holds the committer.
+    pub(crate) fn truncate(
+        &self,
+        before: Timestamp,
+        forwarded_until: Option<LogPosition>,
+    ) -> usize {
+        let mut oldest = Timestamp::MAX;
+        let mut dropped = 0;
+        for shard in 0..SHARDS {
+            let mut empty = Vec::new();
+            let mut guard = self.shard(shard);
+            let slots = guard.series.iter_mut().enumerate();
+            for (within, series) in slots.filter_map(|(i, series)| Some((i, series.as_mut()?))) {
+                match series.truncate(before) {
+                    Some(kept) => oldest = oldest.min(kept),
+                    // One that was just made may be about to get its first sample: a second look.
+                    None if series.was_empty => empty.push((within, series.generation)),
+                    None => series.was_empty = true,
+                }
+            }
+            drop(guard);
+            dropped += empty.len();
+            for batch in empty.chunks(1024) {
+                let mut index = self.index.write();
+                for &(within, generation) in batch {
+                    let place = Place { slot: slot_of(shard, within), generation };
+                    if let Some(until) = forwarded_until {
+                        index.depart(place, until);
+                    }
+                    self.shard(shard).remove(place);
+                    index.remove(place);
+                }
+            }
+        }
+        if dropped > 0 {
+            let index = self.index.read();
+            self.keys.retain(|series| index.contains(series.into()));
+            self.metadata.lock().retain(|metric| index.has_metric(metric));
+        }
+        self.bounds.truncated(before, oldest);
+        dropped
+    }
+}
+
+const fn slot_of(shard: usize, within: usize) -> Slot {
+    let run = (within >> RUN_BITS) * SHARDS + shard;
+    Slot((run << RUN_BITS | within & ((1 << RUN_BITS) - 1)) as u32)
+}
+
+/// The times between which the head has samples, and the oldest time it takes.
+#[derive(Debug)]
+pub(crate) struct Bounds {
+    oldest: AtomicI64,
+    newest: AtomicI64,
+    valid_from: AtomicI64,
+}
+
+impl Bounds {
+    const fn new() -> Self {
+        Self {
+            oldest: AtomicI64::new(i64::MAX),
+            newest: AtomicI64::new(i64::MIN),
+            valid_from: AtomicI64::new(i64::MIN),
+        }
+    }
+
+    /// Not later than the oldest sample; `None` where there never was any.
+    pub(crate) fn oldest(&self) -> Option<Timestamp> {
+        let oldest = self.oldest.load(Ordering::Acquire);
+        (oldest != i64::MAX).then_some(Timestamp::from_millis(oldest))
+    }
+
+    pub(crate) fn newest(&self) -> Option<Timestamp> {
+        self.oldest()?;
+        Some(Timestamp::from_millis(self.newest.load(Ordering::Acquire)))
+    }
+
+    pub(crate) fn valid_from(&self) -> Timestamp {
+        Timestamp::from_millis(self.valid_from.load(Ordering::Acquire))
+    }
+
+    pub(crate) fn include(&self, oldest: Timestamp, newest: Timestamp) {
+        self.newest.fetch_max(newest.as_millis(), Ordering::AcqRel);
+        self.oldest.fetch_min(oldest.as_millis(), Ordering::AcqRel);
+    }
+
+    fn truncated(&self, before: Timestamp, oldest: Timestamp) {
+        self.valid_from.fetch_max(before.as_millis(), Ordering::AcqRel);
+        self.oldest.store(oldest.as_millis(), Ordering::Release);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn every_slot_has_a_place_of_its_own(slot: u32) {
+            let slot = Slot(slot);
+            prop_assert_eq!(slot_of(slot.shard(), slot.within_shard()), slot);
+        }
+
+        #[test]
+        fn references_come_apart_as_they_were_put_together(slot: u32, generation: u32) {
+            let place = Place { slot: Slot(slot), generation };
+            prop_assert_eq!(Place::from(SeriesRef::from(place)), place);
+        }
+    }
+}

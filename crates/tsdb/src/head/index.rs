@@ -1,0 +1,353 @@
+//! Finds series: by all their labels, by matchers, by their number in the log.
+//!
+//! Label pairs are interned: a series is a list of pair ids, sorted by label name; a pair knows the
+//! series that have it. A pair lives as long as it has series, so that the memory of what is gone
+//! comes back without counting.
+//!
+//! - INDEX-1: a pair's postings are the live series whose list names the pair; no pair has none.
+//! - INDEX-2: equal labels have equal lists, so finding a series compares integers only.
+
+use std::cmp::Ordering;
+use std::collections::HashMap;
+use std::hash::{BuildHasher, Hasher, RandomState};
+
+use hashbrown::HashTable;
+use model::{Labels, METRIC_NAME};
+use roaring::RoaringBitmap;
+use xxhash_rust::xxh3::xxh3_64_with_seed;
+
+use super::postings::Postings;
+use super::{Place, Slot};
+use crate::log::{LogPosition, LogSeries};
+
+#[path = "index/select.rs"]
+mod select;
+
+type NameId = u32;
+type PairId = u32;
+
+#[derive(Debug)]
+struct Name {
+    text: Box<str>,
+    /// The pairs with this name, by their value.
+    values: HashTable<PairId>,
+}
+
+#[derive(Debug)]
+struct Pair {
+    name: NameId,
+    value: Box<str>,
+    postings: Postings,
+}
+
+/// What a slot holds. Without labels it is free.
+#[derive(Debug)]
+struct Entry {
+    labels: Box<[PairId]>,
+    generation: u32,
+    number: LogSeries,
+}
+
+#[derive(Debug)]
+pub(crate) struct Index {
+    /// Secret, so that nobody can choose labels that collide.
+    seed: u64,
+    names: Slab<Name>,
+    names_by_text: HashTable<NameId>,
+    pairs: Slab<Pair>,
+    entries: Vec<Entry>,
+    free: Vec<Slot>,
+    live: RoaringBitmap,
+    by_labels: HashTable<u32>,
+    numbers: Numbers,
+}
+
+/// The numbers that the log gives to series.
+#[derive(Debug, Default)]
+struct Numbers {
+    next: u64,
+    series: HashMap<u64, Slot>,
+    /// Further numbers of one series: it had left the head, or another program wrote the log.
+    aliases: HashMap<Slot, Vec<LogSeries>>,
+    /// Series that left the head while the log before this position was still to be forwarded.
+    departed: HashMap<u64, (Labels, LogPosition)>,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        Self {
+            seed: RandomState::new().build_hasher().finish(),
+            names: Slab::new(),
+            names_by_text: HashTable::new(),
+            pairs: Slab::new(),
+            entries: Vec::new(),
+            free: Vec::new(),
+            live: RoaringBitmap::new(),
+            by_labels: HashTable::new(),
+            numbers: Numbers { next: 1, ..Numbers::default() },
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.live.len() as usize
+    }
+
+    pub(crate) fn contains(&self, place: Place) -> bool {
+        self.entry(place).is_some()
+    }
+
+    pub(crate) fn find(&self, labels: &Labels) -> Option<Place> {
+        let mut list = Vec::with_capacity(32);
+        for (name, value) in labels {
+            list.push(self.pair(self.name(name)?, value)?);
+        }
+        let same = |&slot: &u32| *self.entries[slot as usize].labels == *list;
+        let &slot = self.by_labels.find(hash_list(&list), same)?;
+        Some(self.place(Slot(slot)))
+    }
+
+    /// Adds a series that is not there yet.
+    pub(crate) fn insert(&mut self, labels: &Labels, number: LogSeries) -> Place {
+        let slot = self.free.pop().unwrap_or_else(|| {
+            let next =
+                u32::try_from(self.entries.len()).expect("memory ends before 2^32 series do");
+            self.entries.push(Entry { labels: Box::default(), generation: 0, number });
+            Slot(next)
+        });
+        let mut list = Vec::with_capacity(labels.len());
+        for (name, value) in labels {
+            let pair = self.intern(name, value);
+            self.pairs.get_mut(pair).postings.insert(slot);
+            list.push(pair);
+        }
+        let entry = &mut self.entries[slot.0 as usize];
+        entry.labels = list.into();
+        entry.generation += 1;
+        entry.number = number;
+        let hash = hash_list(&entry.labels);
+        let entries = &self.entries;
+        self.by_labels
+            .insert_unique(hash, slot.0, |&slot| hash_list(&entries[slot as usize].labels));
+        self.live.insert(slot.0);
+        self.numbers.series.insert(number.0, slot);
+        self.numbers.next = self.numbers.next.max(number.0 + 1);
+        self.place(slot)
+    }
+
+    pub(crate) fn remove(&mut self, place: Place) {
+        let Some(entry) = self.entry(place) else { return };
+        let (slot, number, hash) = (place.slot, entry.number, hash_list(&entry.labels));
+        if let Ok(found) = self.by_labels.find_entry(hash, |&other| other == slot.0) {
+            found.remove();
+        }
+        let list = std::mem::take(&mut self.entries[slot.0 as usize].labels);
+        for &pair in &list {
+            let postings = &mut self.pairs.get_mut(pair).postings;
+            postings.remove(slot);
+            if postings.is_empty() {
+                self.forget(pair);
+            }
+        }
+        self.live.remove(slot.0);
+        self.numbers.series.remove(&number.0);
+        for alias in self.numbers.aliases.remove(&slot).unwrap_or_default() {
+            self.numbers.series.remove(&alias.0);
+        }
+        self.free.push(slot);
+    }
+
+    pub(crate) fn labels(&self, place: Place) -> Option<Labels> {
+        Some(self.labels_of(self.entry(place)?))
+    }
+
+    /// By the labels' order.
+    pub(crate) fn compare(&self, a: Slot, b: Slot) -> Ordering {
+        let (a, b) = (&self.entries[a.0 as usize].labels, &self.entries[b.0 as usize].labels);
+        match a.iter().zip(b).find(|(a, b)| a != b) {
+            Some((&a, &b)) => {
+                let (a, b) = (self.pairs.get(a), self.pairs.get(b));
+                let by_name = || self.names.get(a.name).text.cmp(&self.names.get(b.name).text);
+                if a.name == b.name { a.value.cmp(&b.value) } else { by_name() }
+            }
+            None => a.len().cmp(&b.len()),
+        }
+    }
+
+    pub(crate) fn place(&self, slot: Slot) -> Place {
+        Place { slot, generation: self.entries[slot.0 as usize].generation }
+    }
+
+    pub(crate) fn has_metric(&self, metric: &str) -> bool {
+        self.name(METRIC_NAME).is_some_and(|name| self.pair(name, metric).is_some())
+    }
+
+    /// Some series of `metric`.
+    pub(crate) fn series_of_metric(&self, metric: &str) -> Option<Place> {
+        let pair = self.pair(self.name(METRIC_NAME)?, metric)?;
+        self.pairs.get(pair).postings.first().map(|slot| self.place(slot))
+    }
+
+    fn entry(&self, place: Place) -> Option<&Entry> {
+        let entry = self.entries.get(place.slot.0 as usize)?;
+        (entry.generation == place.generation && !entry.labels.is_empty()).then_some(entry)
+    }
+
+    fn labels_of(&self, entry: &Entry) -> Labels {
+        Labels::from_sorted(entry.labels.iter().map(|&pair| {
+            let pair = self.pairs.get(pair);
+            (&*self.names.get(pair.name).text, &*pair.value)
+        }))
+    }
+
+    fn name(&self, text: &str) -> Option<NameId> {
+        let same = |&id: &NameId| *self.names.get(id).text == *text;
+        self.names_by_text.find(hash_text(self.seed, text), same).copied()
+    }
+
+    fn pair(&self, name: NameId, value: &str) -> Option<PairId> {
+        let same = |&id: &PairId| *self.pairs.get(id).value == *value;
+        self.names.get(name).values.find(hash_text(self.seed, value), same).copied()
+    }
+
+    fn intern(&mut self, name: &str, value: &str) -> PairId {
+        let seed = self.seed;
+        let name_id = self.name(name).unwrap_or_else(|| {
+            let id = self.names.insert(Name { text: name.into(), values: HashTable::new() });
+            let names = &self.names;
+            let rehash = |&id: &NameId| hash_text(seed, &names.get(id).text);
+            self.names_by_text.insert_unique(hash_text(seed, name), id, rehash);
+            id
+        });
+        self.pair(name_id, value).unwrap_or_else(|| {
+            let pair = Pair { name: name_id, value: value.into(), postings: Postings::new() };
+            let id = self.pairs.insert(pair);
+            let pairs = &self.pairs;
+            let rehash = |&id: &PairId| hash_text(seed, &pairs.get(id).value);
+            let values = &mut self.names.get_mut(name_id).values;
+            values.insert_unique(hash_text(seed, value), id, rehash);
+            id
+        })
+    }
+
+    /// Drops a pair that no series has, and its name with the last pair.
+    fn forget(&mut self, pair_id: PairId) {
+        let pair = self.pairs.remove(pair_id);
+        let values = &mut self.names.get_mut(pair.name).values;
+        let hash = hash_text(self.seed, &pair.value);
+        if let Ok(found) = values.find_entry(hash, |&id| id == pair_id) {
+            found.remove();
+        }
+        if values.is_empty() {
+            let name = self.names.remove(pair.name);
+            let hash = hash_text(self.seed, &name.text);
+            if let Ok(found) = self.names_by_text.find_entry(hash, |&id| id == pair.name) {
+                found.remove();
+            }
+        }
+    }
+}
+
+/// Numbers in the log.
+impl Index {
+    pub(crate) fn next_log_series(&mut self) -> LogSeries {
+        let number = LogSeries(self.numbers.next);
+        self.numbers.next += 1;
+        number
+    }
+
+    /// Makes `number`, too, a name of the series at `place`.
+    pub(crate) fn add_alias(&mut self, number: LogSeries, place: Place) {
+        self.numbers.next = self.numbers.next.max(number.0 + 1);
+        if self.numbers.series.insert(number.0, place.slot) != Some(place.slot) {
+            self.numbers.aliases.entry(place.slot).or_default().push(number);
+        }
+    }
+
+    pub(crate) fn by_number(&self, number: LogSeries) -> Option<Place> {
+        self.numbers.series.get(&number.0).map(|&slot| self.place(slot))
+    }
+
+    pub(crate) fn number(&self, place: Place) -> Option<LogSeries> {
+        self.entry(place).map(|entry| entry.number)
+    }
+
+    /// The labels of a series in the head, or of one that left it and is not forwarded yet.
+    pub(crate) fn labels_of_number(&self, number: LogSeries) -> Option<Labels> {
+        match self.by_number(number) {
+            Some(place) => self.labels(place),
+            None => self.numbers.departed.get(&number.0).map(|(labels, _)| labels.clone()),
+        }
+    }
+
+    /// Keeps the labels of a series that is about to be removed, until everything before `until` has
+    /// been forwarded.
+    pub(crate) fn depart(&mut self, place: Place, until: LogPosition) {
+        let Some(entry) = self.entry(place) else { return };
+        let (labels, number) = (self.labels_of(entry), entry.number);
+        let aliases = self.numbers.aliases.get(&place.slot).cloned().unwrap_or_default();
+        for number in aliases.into_iter().chain([number]) {
+            self.numbers.departed.insert(number.0, (labels.clone(), until));
+        }
+    }
+
+    /// Everything before `position` has been forwarded.
+    pub(crate) fn forget_departed(&mut self, position: LogPosition) {
+        self.numbers.departed.retain(|_, (_, until)| *until > position);
+    }
+
+    pub(crate) fn knows_number(&self, number: LogSeries) -> bool {
+        self.numbers.series.contains_key(&number.0) || self.numbers.departed.contains_key(&number.0)
+    }
+}
+
+fn hash_text(seed: u64, text: &str) -> u64 {
+    xxh3_64_with_seed(text.as_bytes(), seed)
+}
+
+/// Pair ids are our own and small: a multiplicative hash spreads them well enough.
+fn hash_list(list: &[PairId]) -> u64 {
+    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
+    let fold =
+        |hash: u64, &id: &PairId| (hash.rotate_left(25) ^ u64::from(id)).wrapping_mul(FACTOR);
+    let hash = list.iter().fold(0, fold);
+    hash ^ hash >> 32
+}
+
+/// Values by small numbers that are taken again.
+#[derive(Debug)]
+struct Slab<T> {
+    values: Vec<Option<T>>,
+    free: Vec<u32>,
+}
+
+impl<T> Slab<T> {
+    const fn new() -> Self {
+        Self { values: Vec::new(), free: Vec::new() }
+    }
+
+    fn insert(&mut self, value: T) -> u32 {
+        if let Some(id) = self.free.pop() {
+            self.values[id as usize] = Some(value);
+            return id;
+        }
+        self.values.push(Some(value));
+        u32::try_from(self.values.len() - 1).expect("memory ends before 2^32 values do")
+    }
+
+    fn remove(&mut self, id: u32) -> T {
+        self.free.push(id);
+        self.values[id as usize].take().expect("ids are given back once")
+    }
+
+    fn get(&self, id: u32) -> &T {
+        self.values[id as usize].as_ref().expect("ids in use have values")
+    }
+
+    fn get_mut(&mut self, id: u32) -> &mut T {
+        self.values[id as usize].as_mut().expect("ids in use have values")
+    }
+}
+
+#[cfg(test)]
+#[path = "index/tests.rs"]
+mod tests;

@@ -1,0 +1,166 @@
+//! Which series meet a set of matchers, and which labels those have.
+//!
+//! Matchers that name values outright come first, fewest series first. What is left then decides how
+//! the others are met: few series are looked at one by one, many are cut by whole postings.
+
+use std::collections::HashMap;
+
+use model::matcher::Pattern;
+use model::{MatchOp, Matcher};
+use roaring::RoaringBitmap;
+
+use super::{Index, NameId, Pair, PairId};
+use crate::head::Slot;
+
+impl Index {
+    /// The slots of the series that meet every matcher.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> RoaringBitmap {
+        let (mut named, mut others) = (Vec::new(), Vec::new());
+        for matcher in matchers {
+            match self.named_pairs(matcher) {
+                Some(pairs) => {
+                    named.push((pairs.iter().map(|pair| pair.postings.len()).sum::<u64>(), pairs));
+                }
+                None => others.push(matcher),
+            }
+        }
+        named.sort_unstable_by_key(|&(series, _)| series);
+        let mut found = None;
+        for (_, pairs) in named {
+            intersect(&mut found, &pairs);
+        }
+        others.sort_by_key(|matcher| matcher.matches_empty()); // those that add before those that cut
+        for matcher in others {
+            match &mut found {
+                Some(found) if self.values_of(matcher.name()) > found.len() => {
+                    self.filter(found, matcher);
+                }
+                _ => self.cut(&mut found, matcher),
+            }
+            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                break;
+            }
+        }
+        found.unwrap_or_else(|| self.live.clone())
+    }
+
+    /// The pairs that a matcher names outright; `None` where it does not, or also means absence.
+    fn named_pairs(&self, matcher: &Matcher) -> Option<Vec<&Pair>> {
+        let Pattern::Literals(literals) = matcher.pattern() else { return None };
+        if matcher.op().is_negative() || matcher.matches_empty() {
+            return None;
+        }
+        let Some(name) = self.name(matcher.name()) else { return Some(Vec::new()) };
+        let pairs = literals.iter().filter_map(|value| self.pair(name, value));
+        Some(pairs.map(|pair| self.pairs.get(pair)).collect())
+    }
+
+    fn values_of(&self, name: &str) -> u64 {
+        self.name(name).map_or(0, |name| self.names.get(name).values.len() as u64)
+    }
+
+    /// Looks at the label of each series in `found`.
+    fn filter(&self, found: &mut RoaringBitmap, matcher: &Matcher) {
+        let name = self.name(matcher.name());
+        let mut verdicts: HashMap<Option<PairId>, bool> = HashMap::new();
+        let meets = |slot| {
+            let pair = name.and_then(|name| self.pair_of(Slot(slot), name));
+            let value = || pair.map_or("", |pair| &self.pairs.get(pair).value);
+            *verdicts.entry(pair).or_insert_with(|| matcher.matches(value()))
+        };
+        *found = found.iter().filter(scan(meets)).collect();
+    }
+
+    fn pair_of(&self, slot: Slot, name: NameId) -> Option<PairId> {
+        let list = &self.entries[slot.0 as usize].labels;
+        list.iter().copied().find(|&pair| self.pairs.get(pair).name == name)
+    }
+
+    /// Cuts by the postings of all values: keeps those that match, or, where absence matches too,
+    /// removes those that do not.
+    fn cut(&self, found: &mut Option<RoaringBitmap>, matcher: &Matcher) {
+        let removes = matcher.matches_empty();
+        let pairs = match self.name(matcher.name()) {
+            Some(name) => self.pairs_where(name, |value| matcher.matches(value) != removes),
+            None => Vec::new(),
+        };
+        if removes {
+            let found = found.get_or_insert_with(|| self.live.clone());
+            pairs.iter().for_each(|pair| pair.postings.subtract_from(found));
+        } else {
+            intersect(found, &pairs);
+        }
+    }
+
+    fn pairs_where(&self, name: NameId, wanted: impl Fn(&str) -> bool) -> Vec<&Pair> {
+        let values = self.names.get(name).values.iter();
+        values.map(|&pair| self.pairs.get(pair)).filter(|pair| wanted(&pair.value)).collect()
+    }
+}
+
+/// A `FnMut` as a predicate of `filter`.
+fn scan(mut meets: impl FnMut(u32) -> bool) -> impl FnMut(&u32) -> bool {
+    move |&slot| meets(slot)
+}
+
+/// Cuts `found` to the series of `pairs`, which have one name and so no series in common.
+fn intersect(found: &mut Option<RoaringBitmap>, pairs: &[&Pair]) {
+    match (found, pairs) {
+        (Some(found), [pair]) => pair.postings.intersect_into(found),
+        (found, pairs) => {
+            let mut union = RoaringBitmap::new();
+            pairs.iter().for_each(|pair| pair.postings.add_to(&mut union));
+            match found {
+                Some(found) => *found &= union,
+                None => *found = Some(union),
+            }
+        }
+    }
+}
+
+/// Questions about labels.
+impl Index {
+    /// The series that meet all matchers of any one set; `None` means every series.
+    pub(crate) fn select_any(&self, matcher_sets: &[Vec<Matcher>]) -> Option<RoaringBitmap> {
+        let narrows = |matchers: &Vec<Matcher>| matchers.iter().any(|m| !matches_all(m));
+        if !matcher_sets.iter().all(narrows) || matcher_sets.is_empty() {
+            return None;
+        }
+        let mut union = RoaringBitmap::new();
+        for matchers in matcher_sets {
+            union |= self.select(matchers);
+        }
+        Some(union)
+    }
+
+    /// The label names of the series in `among`, in no order.
+    pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<&str> {
+        let has_series = |&&pair: &&PairId| match among {
+            None => true,
+            Some(series) => self.pairs.get(pair).postings.intersects(series),
+        };
+        let used = self.names.values.iter().flatten();
+        used.filter(|name| name.values.iter().any(|pair| has_series(&pair)))
+            .map(|name| &*name.text)
+            .collect()
+    }
+
+    /// The values of `name` on the series in `among`, in no order.
+    pub(crate) fn label_values(&self, name: &str, among: Option<&RoaringBitmap>) -> Vec<&str> {
+        let Some(name) = self.name(name) else { return Vec::new() };
+        match among {
+            None => self.pairs_where(name, |_| true).iter().map(|pair| &*pair.value).collect(),
+            Some(series) => {
+                let pairs = self.names.get(name).values.iter().map(|&pair| self.pairs.get(pair));
+                pairs
+                    .filter(|pair| pair.postings.intersects(series))
+                    .map(|pair| &*pair.value)
+                    .collect()
+            }
+        }
+    }
+}
+
+fn matches_all(matcher: &Matcher) -> bool {
+    matches!(matcher.pattern(), Pattern::Anything) && matcher.op() == MatchOp::Regex
+}

@@ -1,0 +1,252 @@
+//! One series in the head.
+//!
+//! - SERIES-1: times in `full` chunks and then `open` rise strictly; the open chunk holds the newest
+//!   sample that is in order.
+//! - SERIES-2: no time is stored twice.
+//! - SERIES-3: no chunk in order spans a multiple of [`CHUNK_RANGE`], so that blocks of that length
+//!   take chunks as they are.
+
+use std::sync::Arc;
+
+use model::{Sample, TimeRange, Timestamp};
+
+use super::out_of_order::OutOfOrder;
+use crate::chunk::{XorChunk, XorSamples};
+use crate::log::LogSeries;
+
+/// Milliseconds: the shortest block.
+pub(crate) const CHUNK_RANGE: i64 = 2 * 3600 * 1000;
+/// Chunks of this many samples are aimed at.
+const SAMPLES_WANTED: usize = 120;
+/// A chunk that was foreseen to end elsewhere is cut at this length.
+const SAMPLES_LIMIT: usize = 2 * SAMPLES_WANTED;
+
+/// A chunk that takes no more samples.
+#[derive(Clone, Debug)]
+pub(crate) struct FullChunk {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+impl FullChunk {
+    pub(crate) fn new(start: Timestamp, chunk: &XorChunk) -> Self {
+        Self { start, end: chunk.last().timestamp, bytes: chunk.bytes().into() }
+    }
+
+    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
+        TimeRange::new(self.start, self.end).overlaps(&range)
+    }
+
+    pub(crate) fn value_at(&self, at: Timestamp) -> Option<f64> {
+        if !TimeRange::new(self.start, self.end).contains(at) {
+            None
+        } else {
+            value_at(&self.bytes, at)
+        }
+    }
+}
+
+fn value_at(chunk: &[u8], at: Timestamp) -> Option<f64> {
+    let (mut sample, mut rest) = XorSamples::new(chunk).ok()?;
+    while sample.timestamp < at {
+        sample = rest.next().ok()??;
+    }
+    (sample.timestamp == at).then_some(sample.value)
+}
+
+#[derive(Debug)]
+struct OpenChunk {
+    start: Timestamp,
+    /// The chunk takes no sample at or after this time.
+    ends_before: Timestamp,
+    samples: XorChunk,
+}
+
+#[derive(Debug)]
+pub(crate) struct Series {
+    pub(crate) generation: u32,
+    /// Whether the log says what `number` stands for.
+    pub(crate) is_logged: bool,
+    /// Whether the last truncation found no samples here.
+    pub(crate) was_empty: bool,
+    pub(crate) number: LogSeries,
+    open: Option<OpenChunk>,
+    full: Vec<FullChunk>,
+    out_of_order: Option<Box<OutOfOrder>>,
+    /// The newest commit that touched the series, and what there was before it.
+    commit: u64,
+    before_commit: Visible,
+}
+
+/// How much of a series a reader sees.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Visible {
+    /// The newest time in order; `None` where nothing is.
+    pub(crate) newest: Option<Timestamp>,
+    /// How many of the recent samples out of order.
+    recent: usize,
+}
+
+impl Visible {
+    const NOTHING: Self = Self { newest: None, recent: 0 };
+    const ALL: Self = Self { newest: Some(Timestamp::MAX), recent: usize::MAX };
+}
+
+impl Series {
+    pub(crate) const fn new(generation: u32, number: LogSeries, is_logged: bool) -> Self {
+        Self {
+            generation,
+            is_logged,
+            was_empty: false,
+            number,
+            open: None,
+            full: Vec::new(),
+            out_of_order: None,
+            commit: 0,
+            before_commit: Visible::NOTHING,
+        }
+    }
+
+    /// The newest sample that is in order.
+    pub(crate) fn newest(&self) -> Option<Sample> {
+        self.open.as_ref().map(|open| open.samples.last())
+    }
+
+    /// The number of the newest commit that touched the series.
+    pub(crate) const fn commit(&self) -> u64 {
+        self.commit
+    }
+
+    /// To be called before the first sample of commit `number` (SNAP-1).
+    pub(crate) fn begin_commit(&mut self, number: u64) {
+        let newest = self.newest().map(|sample| sample.timestamp);
+        let recent = self.out_of_order.as_mut().map_or(0, |samples| samples.begin_commit());
+        self.before_commit = Visible { newest, recent };
+        self.commit = number;
+    }
+
+    /// Adds a sample newer than all in order.
+    pub(crate) fn push(&mut self, sample: Sample) {
+        self.was_empty = false;
+        if let Some(open) = &mut self.open {
+            if open.takes(sample.timestamp) {
+                return open.push(sample);
+            }
+            self.full.push(FullChunk::new(open.start, &open.samples));
+        }
+        self.open = Some(OpenChunk::new(sample));
+    }
+
+    /// Adds a sample that is not newer than all in order and whose time is not stored yet.
+    pub(crate) fn push_out_of_order(&mut self, sample: Sample) {
+        self.was_empty = false;
+        self.out_of_order.get_or_insert_default().push(sample);
+    }
+
+    pub(crate) fn value_at(&self, at: Timestamp) -> Option<f64> {
+        if let Some(value) = self.out_of_order.as_ref().and_then(|samples| samples.value_at(at)) {
+            return Some(value);
+        }
+        match &self.open {
+            Some(open) if open.start <= at => match open.samples.last() {
+                last if last.timestamp == at => Some(last.value),
+                last if last.timestamp < at => None,
+                _ => value_at(open.samples.bytes(), at),
+            },
+            _ => {
+                let after = self.full.partition_point(|chunk| chunk.end < at);
+                self.full.get(after)?.value_at(at)
+            }
+        }
+    }
+
+    /// Drops chunks that end before `before`; gives the oldest time that is left.
+    pub(crate) fn truncate(&mut self, before: Timestamp) -> Option<Timestamp> {
+        let gone = self.full.partition_point(|chunk| chunk.end < before);
+        if gone > 0 {
+            self.full.drain(..gone);
+            self.full.shrink_to_fit();
+        }
+        if self.newest().is_some_and(|sample| sample.timestamp < before) {
+            self.open = None;
+        }
+        let late = self.out_of_order.as_mut().and_then(|samples| samples.truncate(before));
+        if late.is_none() {
+            self.out_of_order = None;
+        }
+        let full = self.full.first().map(|chunk| chunk.start);
+        let oldest = full.or_else(|| self.open.as_ref().map(|open| open.start));
+        oldest.into_iter().chain(late).min()
+    }
+
+    /// What a reader sees whose cut is commit `cut`.
+    pub(crate) const fn visible_at(&self, cut: u64) -> Visible {
+        if self.commit > cut { self.before_commit } else { Visible::ALL }
+    }
+
+    /// The full chunks in order that overlap `range`.
+    pub(crate) fn full_chunks(&self, range: TimeRange) -> &[FullChunk] {
+        let from = self.full.partition_point(|chunk| chunk.end < range.start);
+        let to = self.full.partition_point(|chunk| chunk.start <= range.end);
+        &self.full[from..to.max(from)]
+    }
+
+    /// The open chunk's bytes, where it overlaps `range`.
+    pub(crate) fn open_chunk(&self, range: TimeRange) -> Option<&[u8]> {
+        let open = self.open.as_ref()?;
+        let times = TimeRange::new(open.start, open.samples.last().timestamp);
+        times.overlaps(&range).then(|| open.samples.bytes())
+    }
+
+    pub(crate) fn late_chunks(&self, range: TimeRange) -> impl Iterator<Item = &FullChunk> {
+        let chunks = self.out_of_order.iter().flat_map(|samples| samples.chunks());
+        chunks.filter(move |chunk| chunk.overlaps(range))
+    }
+
+    pub(crate) fn late_recent(
+        &self,
+        visible: Visible,
+        range: TimeRange,
+    ) -> impl Iterator<Item = Sample> {
+        let samples = self.out_of_order.iter();
+        samples.flat_map(move |samples| samples.recent(visible.recent, range))
+    }
+}
+
+impl OpenChunk {
+    fn new(first: Sample) -> Self {
+        let time = first.timestamp.as_millis();
+        let range_end = (time.div_euclid(CHUNK_RANGE) + 1).saturating_mul(CHUNK_RANGE);
+        Self {
+            start: first.timestamp,
+            ends_before: Timestamp::from_millis(range_end),
+            samples: XorChunk::new(first),
+        }
+    }
+
+    fn takes(&self, at: Timestamp) -> bool {
+        at < self.ends_before && self.samples.len() < SAMPLES_LIMIT
+    }
+
+    fn push(&mut self, sample: Sample) {
+        // A quarter into the chunk its rate is known: spread what is left of the range evenly.
+        if self.samples.len() == SAMPLES_WANTED / 4 {
+            let newest = self.samples.last().timestamp;
+            self.ends_before = even_end(self.start, newest, self.ends_before);
+        }
+        self.samples.push(sample);
+    }
+}
+
+/// Where a chunk should end that began at `start` and is a quarter full at `newest`, if the time up
+/// to `end` is to be cut into chunks of one length (Prometheus `tsdb/head_append.go`).
+fn even_end(start: Timestamp, newest: Timestamp, end: Timestamp) -> Timestamp {
+    let left = end.millis_since(start);
+    let chunks = left / newest.millis_since(start).saturating_add(1).saturating_mul(4);
+    if chunks <= 1 { end } else { start.plus_millis(left / chunks) }
+}
+
+#[cfg(test)]
+#[path = "series/tests.rs"]
+mod tests;

@@ -1,0 +1,73 @@
+use super::*;
+
+fn at(millis: i64) -> Sample {
+    Sample { timestamp: Timestamp::from_millis(millis), value: millis as f64 }
+}
+
+fn series(times: impl Iterator<Item = i64>) -> Series {
+    let mut series = Series::new(1, LogSeries(1), true);
+    times.for_each(|time| series.push(at(time)));
+    series
+}
+
+fn chunk_starts(series: &Series) -> Vec<i64> {
+    let full = series.full.iter().map(|chunk| chunk.start.as_millis());
+    full.chain(series.open.as_ref().map(|open| open.start.as_millis())).collect()
+}
+
+#[test]
+fn chunks_are_cut_evenly_and_at_multiples_of_two_hours() {
+    #[track_caller]
+    fn check(interval: i64, samples: i64, expect: &[i64]) {
+        let series = series((0..samples).map(|i| i * interval));
+        let starts: Vec<i64> = chunk_starts(&series).iter().map(|start| start / interval).collect();
+        assert_eq!(starts, expect, "every {interval} ms");
+    }
+    check(60_000, 250, &[0, 120, 240]);
+    check(30_000, 250, &[0, 120, 240]);
+    check(10_000, 730, &[0, 120, 240, 360, 480, 600, 720]);
+    check(1, 250, &[0, 120, 240]);
+    check(CHUNK_RANGE, 3, &[0, 1, 2]);
+}
+
+#[test]
+fn a_series_that_speeds_up_has_a_limit_to_its_chunks() {
+    let slow = (0..40).map(|i| i * 60_000);
+    let fast = (0..300).map(|i| 40 * 60_000 + i);
+    assert_eq!(chunk_starts(&series(slow.chain(fast))), [0, 40 * 60_000 + 200]);
+}
+
+#[test]
+fn a_series_knows_each_value_it_holds() {
+    let mut series = series((0..500).map(|i| i * 10));
+    for i in 0..300 {
+        series.begin_commit(i);
+        series.push_out_of_order(at(i as i64 * 10 + 5));
+    }
+    for time in 0..5000 {
+        let expect = match time % 10 {
+            0 => Some(time as f64),
+            5 if time < 3000 => Some(time as f64),
+            _ => None,
+        };
+        assert_eq!(series.value_at(Timestamp::from_millis(time)), expect, "{time}");
+    }
+}
+
+#[test]
+fn truncation_drops_whole_chunks_and_says_what_is_left() {
+    #[track_caller]
+    fn check(before: i64, oldest: Option<i64>) {
+        let mut series = series((0..730).map(|i| i * 10_000));
+        series.begin_commit(1);
+        series.push_out_of_order(at(3_000_005));
+        let left = series.truncate(Timestamp::from_millis(before));
+        assert_eq!(left.map(Timestamp::as_millis), oldest, "before {before}");
+    }
+    check(0, Some(0));
+    check(1_190_000, Some(0));
+    check(1_190_001, Some(1_200_000));
+    check(3_600_000, Some(3_600_000));
+    check(7_290_000, Some(7_200_000));
+    check(7_290_001, None);
+}

@@ -1,0 +1,165 @@
+//! Shortens the log: what is still needed of its oldest segments moves into a checkpoint.
+//!
+//! - CHECKPOINT-1: a checkpoint appears whole (written aside, synced, renamed) before anything that
+//!   it replaces is removed; a crash in between leaves both, and replay prefers the checkpoint.
+
+use std::path::{Path, PathBuf};
+use std::{fs, io};
+
+use model::Timestamp;
+
+use super::record::{Record, RecordBuilder};
+use super::segment::{SegmentError, SegmentReader};
+use super::writer::LogWriter;
+use super::{SEGMENT_BYTES, list_segments, segment_path, sync_dir};
+use crate::log::LogSeries;
+
+const PREFIX: &str = "checkpoint.";
+const UNFINISHED: &str = ".tmp";
+/// Small records are joined up to about this size.
+const RECORD_BYTES: usize = 1 << 20;
+
+/// The newest whole checkpoint in `dir`, and the last segment that it covers.
+pub(crate) fn newest(dir: &Path) -> io::Result<Option<(PathBuf, u32)>> {
+    Ok(list(dir)?.pop().map(|covered| (path(dir, covered), covered)))
+}
+
+fn list(dir: &Path) -> io::Result<Vec<u32>> {
+    let mut found = Vec::new();
+    for entry in fs::read_dir(dir)? {
+        let name = entry?.file_name();
+        let covered = name.to_str().and_then(|name| name.strip_prefix(PREFIX));
+        found.extend(covered.and_then(|covered| covered.parse::<u32>().ok()));
+    }
+    found.sort_unstable();
+    Ok(found)
+}
+
+fn path(dir: &Path, covered: u32) -> PathBuf {
+    dir.join(format!("{PREFIX}{covered:08}"))
+}
+
+/// Replaces the newest checkpoint and the segments up to `last` by a new checkpoint, which keeps the
+/// samples from `since` on of the series that `keep` names.
+pub(crate) fn write(
+    dir: &Path,
+    last: u32,
+    since: Timestamp,
+    keep: impl Fn(LogSeries) -> bool,
+    metadata: &RecordBuilder,
+) -> io::Result<()> {
+    let finished = path(dir, last);
+    let unfinished = PathBuf::from(format!("{}{UNFINISHED}", finished.display()));
+    if unfinished.exists() {
+        fs::remove_dir_all(&unfinished)?;
+    }
+    fs::create_dir(&unfinished)?;
+    let mut copy = Copy {
+        writer: LogWriter::create(&unfinished, 0, SEGMENT_BYTES)?,
+        series: RecordBuilder::new(),
+        samples: RecordBuilder::new(),
+    };
+    let first = match newest(dir)? {
+        Some((path, covered)) => {
+            for segment in list_segments(&path)? {
+                copy.segment(&path, segment, since, &keep)?;
+            }
+            covered + 1
+        }
+        None => 0,
+    };
+    for segment in list_segments(dir)?.into_iter().filter(|s| (first..=last).contains(s)) {
+        copy.segment(dir, segment, since, &keep)?;
+    }
+    copy.flush()?;
+    if !metadata.is_empty() {
+        copy.writer.write(&[metadata.bytes()])?;
+    }
+    for file in copy.writer.take_unsynced() {
+        file.sync_all()?;
+    }
+    sync_dir(&unfinished)?;
+    fs::rename(&unfinished, finished)?;
+    sync_dir(dir)?;
+    remove_covered(dir, last)
+}
+
+/// Removes what the checkpoint up to `last` replaces, and what a crash left of it.
+pub(crate) fn remove_covered(dir: &Path, last: u32) -> io::Result<()> {
+    for segment in list_segments(dir)?.into_iter().filter(|&segment| segment <= last) {
+        fs::remove_file(segment_path(dir, segment))?;
+    }
+    for covered in list(dir)?.into_iter().filter(|&covered| covered < last) {
+        fs::remove_dir_all(path(dir, covered))?;
+    }
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|n| n.starts_with(PREFIX) && n.ends_with(UNFINISHED)) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+#[derive(Debug)]
+struct Copy {
+    writer: LogWriter,
+    series: RecordBuilder,
+    samples: RecordBuilder,
+}
+
+impl Copy {
+    fn segment(
+        &mut self,
+        dir: &Path,
+        segment: u32,
+        since: Timestamp,
+        keep: &impl Fn(LogSeries) -> bool,
+    ) -> io::Result<()> {
+        let mut reader = SegmentReader::open(dir, segment, 0)?;
+        let end = reader.file_bytes()?;
+        loop {
+            let record = match reader.next(end) {
+                Ok(Some(record)) => record,
+                Ok(None) => return Ok(()),
+                Err(SegmentError::Io(e)) => return Err(e),
+                Err(damage) => return Err(io::Error::new(io::ErrorKind::InvalidData, damage)),
+            };
+            let bad = |_| io::Error::new(io::ErrorKind::InvalidData, "a log record is malformed");
+            match Record::parse(record).map_err(bad)? {
+                Record::Series(series) => {
+                    for entry in series {
+                        let (number, labels) = entry.map_err(bad)?;
+                        if keep(number) {
+                            self.series.series(number, &labels);
+                        }
+                    }
+                }
+                Record::Samples(samples) => {
+                    for logged in samples {
+                        let logged = logged.map_err(bad)?;
+                        if logged.sample.timestamp >= since && keep(logged.series) {
+                            self.samples.sample(logged);
+                        }
+                    }
+                }
+                Record::Metadata(_) | Record::Other(_) => {}
+            }
+            if self.series.bytes().len() + self.samples.bytes().len() >= RECORD_BYTES {
+                self.flush()?;
+            }
+        }
+    }
+
+    /// Series first, so that samples never precede their series.
+    fn flush(&mut self) -> io::Result<()> {
+        for record in [&mut self.series, &mut self.samples] {
+            if !record.is_empty() {
+                self.writer.write(&[record.bytes()])?;
+                record.clear();
+            }
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,262 @@
+//! What a record of the log says, once its fragments are joined and decompressed.
+//!
+//! ```text
+//! series   := 1 | (id u64 | n uvarint | (name text | value text)*n)*
+//! samples  := 2 | id0 u64 | t0 i64 | (id-id0 varint | t-t0 varint | value f64)*
+//! deleted  := 3 | (id u64 | start varint | end varint)*
+//! metadata := 6 | (id uvarint | type u8 | n uvarint | (field text | text)*n)*
+//! ```
+//! Fixed words are big-endian. Records of other kinds (exemplars, histograms) are passed over.
+//! - Source: Prometheus `tsdb/record/record.go`.
+
+use model::{Labels, Metadata, MetricType, Sample, Timestamp};
+
+use crate::codec::{Decoder, put_text, put_uvarint, put_varint};
+use crate::log::{LogSeries, LoggedSample};
+
+const SERIES: u8 = 1;
+const SAMPLES: u8 = 2;
+const TOMBSTONES: u8 = 3;
+const METADATA: u8 = 6;
+
+const HELP: &str = "HELP";
+const UNIT: &str = "UNIT";
+/// Ours: the family's name, where the series that stands for it is named otherwise. Prometheus
+/// passes over fields that it does not know.
+const FAMILY: &str = "FAMILY";
+
+/// A record's bytes do not decode, though their checksum is right.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadRecord;
+
+#[derive(Debug)]
+pub(crate) enum Record<'a> {
+    Series(SeriesRecord<'a>),
+    Samples(SamplesRecord<'a>),
+    Metadata(MetadataRecord<'a>),
+    /// Deleted ranges, exemplars, histograms and whatever later versions add.
+    Other(u8),
+}
+
+impl<'a> Record<'a> {
+    pub(crate) fn parse(bytes: &'a [u8]) -> Result<Self, BadRecord> {
+        let mut decoder = Decoder::new(bytes);
+        match decoder.u8().ok_or(BadRecord)? {
+            SERIES => Ok(Self::Series(SeriesRecord(decoder))),
+            SAMPLES => SamplesRecord::new(decoder).map(Self::Samples),
+            METADATA => Ok(Self::Metadata(MetadataRecord(decoder))),
+            kind => Ok(Self::Other(kind)),
+        }
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SeriesRecord<'a>(Decoder<'a>);
+
+impl SeriesRecord<'_> {
+    fn entry(&mut self) -> Option<(LogSeries, Labels)> {
+        let id = self.0.u64()?;
+        let count = self.0.uvarint()?;
+        let mut pairs = Vec::with_capacity(count.min(64) as usize);
+        for _ in 0..count {
+            pairs.push((self.0.text()?, self.0.text()?));
+        }
+        let sorted = pairs.windows(2).all(|pair| pair[0].0 < pair[1].0)
+            && pairs.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
+        let labels =
+            if sorted { Labels::from_sorted(pairs) } else { pairs.into_iter().collect::<Labels>() };
+        Some((LogSeries(id), labels))
+    }
+}
+
+impl Iterator for SeriesRecord<'_> {
+    type Item = Result<(LogSeries, Labels), BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next_entry(self.0.is_empty(), || self.entry())
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct SamplesRecord<'a> {
+    rest: Decoder<'a>,
+    first_id: u64,
+    first_time: i64,
+}
+
+impl<'a> SamplesRecord<'a> {
+    fn new(mut rest: Decoder<'a>) -> Result<Self, BadRecord> {
+        if rest.is_empty() {
+            return Ok(Self { rest, first_id: 0, first_time: 0 });
+        }
+        let first_id = rest.u64().ok_or(BadRecord)?;
+        let first_time = rest.i64().ok_or(BadRecord)?;
+        Ok(Self { rest, first_id, first_time })
+    }
+
+    fn entry(&mut self) -> Option<LoggedSample> {
+        let id = self.first_id.wrapping_add_signed(self.rest.varint()?);
+        let time = self.first_time.wrapping_add(self.rest.varint()?);
+        let value = f64::from_bits(self.rest.u64()?);
+        let sample = Sample { timestamp: Timestamp::from_millis(time), value };
+        Some(LoggedSample { series: LogSeries(id), sample })
+    }
+}
+
+impl Iterator for SamplesRecord<'_> {
+    type Item = Result<LoggedSample, BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next_entry(self.rest.is_empty(), || self.entry())
+    }
+}
+
+/// What is known of the family that `series` belongs to.
+#[derive(Clone, Debug, PartialEq)]
+pub(crate) struct LoggedMetadata {
+    pub(crate) series: LogSeries,
+    /// `None` where the family bears the name of the series.
+    pub(crate) family: Option<String>,
+    pub(crate) metadata: Metadata,
+}
+
+#[derive(Debug)]
+pub(crate) struct MetadataRecord<'a>(Decoder<'a>);
+
+impl MetadataRecord<'_> {
+    fn entry(&mut self) -> Option<LoggedMetadata> {
+        let id = self.0.uvarint()?;
+        let metric_type = metric_type(self.0.u8()?);
+        let mut metadata = Metadata { metric_type, ..Metadata::default() };
+        let mut family = None;
+        for _ in 0..self.0.uvarint()? {
+            let (field, text) = (self.0.text()?, self.0.text()?);
+            match field {
+                HELP => metadata.help = text.to_owned(),
+                UNIT => metadata.unit = text.to_owned(),
+                FAMILY => family = Some(text.to_owned()),
+                _ => {} // a later version's field
+            }
+        }
+        Some(LoggedMetadata { series: LogSeries(id), family, metadata })
+    }
+}
+
+impl Iterator for MetadataRecord<'_> {
+    type Item = Result<LoggedMetadata, BadRecord>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        next_entry(self.0.is_empty(), || self.entry())
+    }
+}
+
+fn next_entry<T>(at_end: bool, entry: impl FnOnce() -> Option<T>) -> Option<Result<T, BadRecord>> {
+    if at_end { None } else { Some(entry().ok_or(BadRecord)) }
+}
+
+/// A record to be written, being put together.
+#[derive(Debug)]
+pub(crate) struct RecordBuilder {
+    bytes: Vec<u8>,
+    first: Option<LoggedSample>,
+}
+
+impl RecordBuilder {
+    pub(crate) const fn new() -> Self {
+        Self { bytes: Vec::new(), first: None }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        &self.bytes
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.bytes.clear();
+        self.first = None;
+    }
+
+    pub(crate) fn series(&mut self, id: LogSeries, labels: &Labels) {
+        self.start(SERIES);
+        self.bytes.extend(id.0.to_be_bytes());
+        put_uvarint(&mut self.bytes, labels.len() as u64);
+        for (name, value) in labels {
+            put_text(&mut self.bytes, name);
+            put_text(&mut self.bytes, value);
+        }
+    }
+
+    pub(crate) fn sample(&mut self, logged: LoggedSample) {
+        self.start(SAMPLES);
+        let first = *self.first.get_or_insert_with(|| {
+            self.bytes.extend(logged.series.0.to_be_bytes());
+            self.bytes.extend(logged.sample.timestamp.as_millis().to_be_bytes());
+            logged
+        });
+        let id_delta = logged.series.0.wrapping_sub(first.series.0).cast_signed();
+        let (time, first_time) = (logged.sample.timestamp, first.sample.timestamp);
+        let time_delta = time.as_millis().wrapping_sub(first_time.as_millis());
+        put_varint(&mut self.bytes, id_delta);
+        put_varint(&mut self.bytes, time_delta);
+        self.bytes.extend(logged.sample.value.to_bits().to_be_bytes());
+    }
+
+    pub(crate) fn metadata(&mut self, logged: &LoggedMetadata) {
+        self.start(METADATA);
+        let metadata = &logged.metadata;
+        put_uvarint(&mut self.bytes, logged.series.0);
+        self.bytes.push(type_code(metadata.metric_type));
+        let family = logged.family.as_ref().map(|family| (FAMILY, family));
+        let fields = [(UNIT, &metadata.unit), (HELP, &metadata.help)];
+        put_uvarint(&mut self.bytes, fields.len() as u64 + u64::from(family.is_some()));
+        for (field, text) in fields.into_iter().chain(family) {
+            put_text(&mut self.bytes, field);
+            put_text(&mut self.bytes, text);
+        }
+    }
+
+    fn start(&mut self, kind: u8) {
+        if self.bytes.is_empty() {
+            self.bytes.push(kind);
+        }
+        debug_assert_eq!(self.bytes[0], kind, "a record holds entries of one kind");
+    }
+}
+
+/// Whether a kind of record that we pass over holds samples or deletions, which is worth a warning.
+pub(crate) const fn holds_data(kind: u8) -> bool {
+    matches!(kind, TOMBSTONES | 7..)
+}
+
+const fn type_code(metric_type: MetricType) -> u8 {
+    match metric_type {
+        MetricType::Unknown => 0,
+        MetricType::Counter => 1,
+        MetricType::Gauge => 2,
+        MetricType::Histogram => 3,
+        MetricType::GaugeHistogram => 4,
+        MetricType::Summary => 5,
+        MetricType::Info => 6,
+        MetricType::StateSet => 7,
+    }
+}
+
+const fn metric_type(code: u8) -> MetricType {
+    match code {
+        1 => MetricType::Counter,
+        2 => MetricType::Gauge,
+        3 => MetricType::Histogram,
+        4 => MetricType::GaugeHistogram,
+        5 => MetricType::Summary,
+        6 => MetricType::Info,
+        7 => MetricType::StateSet,
+        _ => MetricType::Unknown,
+    }
+}
+
+#[cfg(test)]
+#[path = "record/tests.rs"]
+mod tests;

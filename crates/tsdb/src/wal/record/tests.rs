@@ -1,0 +1,64 @@
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+fn logged((id, time, bits): (u64, i64, u64)) -> LoggedSample {
+    let sample = Sample { timestamp: Timestamp::from_millis(time), value: f64::from_bits(bits) };
+    LoggedSample { series: LogSeries(id), sample }
+}
+
+proptest! {
+    #[test]
+    fn a_samples_record_holds_what_was_put_in(samples in vec(any::<(u64, i64, u64)>(), 1..50)) {
+        let samples: Vec<_> = samples.into_iter().map(logged).collect();
+        let mut builder = RecordBuilder::new();
+        samples.iter().for_each(|&sample| builder.sample(sample));
+        let Ok(Record::Samples(record)) = Record::parse(builder.bytes()) else { panic!() };
+        prop_assert_eq!(record.collect::<Result<Vec<_>, _>>().unwrap(), samples);
+    }
+
+    #[test]
+    fn a_series_record_holds_what_was_put_in(
+        sets in vec((any::<u64>(), prop::collection::btree_map("[a-zé]{1,3}", ".{1,9}", 0..5)), 1..5),
+    ) {
+        let mut builder = RecordBuilder::new();
+        let sets: Vec<(LogSeries, Labels)> =
+            sets.into_iter().map(|(id, pairs)| (LogSeries(id), pairs.into_iter().collect())).collect();
+        sets.iter().for_each(|(id, labels)| builder.series(*id, labels));
+        let Ok(Record::Series(record)) = Record::parse(builder.bytes()) else { panic!() };
+        prop_assert_eq!(record.collect::<Result<Vec<_>, _>>().unwrap(), sets);
+    }
+
+    #[test]
+    fn a_metadata_record_holds_what_was_put_in(
+        id: u64, family: Option<String>, help: String, unit: String, code in 0u8..8,
+    ) {
+        let metadata = Metadata { metric_type: metric_type(code), help, unit };
+        let logged = LoggedMetadata { series: LogSeries(id), family, metadata };
+        let mut builder = RecordBuilder::new();
+        builder.metadata(&logged);
+        let Ok(Record::Metadata(mut record)) = Record::parse(builder.bytes()) else { panic!() };
+        prop_assert_eq!(record.next(), Some(Ok(logged)));
+        prop_assert_eq!(record.next(), None);
+    }
+
+    #[test]
+    fn any_bytes_parse_or_are_refused(kind in 0u8..9, mut bytes: Vec<u8>) {
+        bytes.insert(0, kind);
+        match Record::parse(&bytes) {
+            Ok(Record::Series(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Samples(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Metadata(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Other(_)) | Err(BadRecord) => {}
+        }
+    }
+}
+
+#[test]
+fn labels_of_a_foreign_writer_are_put_in_order() {
+    let bytes = [&[SERIES][..], &7u64.to_be_bytes(), b"\x03\x01b\x011\x01c\x00\x01a\x012"].concat();
+    let Ok(Record::Series(mut record)) = Record::parse(&bytes) else { panic!() };
+    let (id, labels) = record.next().unwrap().unwrap();
+    assert_eq!((id, labels.to_string().as_str()), (LogSeries(7), r#"{a="2", b="1"}"#));
+}

@@ -1,0 +1,169 @@
+//! Appends records to the newest segment.
+
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::mem;
+use std::os::unix::fs::FileExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use super::{FIRST, FULL, HEADER_BYTES, LAST, MIDDLE, PAGE_BYTES, SNAPPY, segment_path, sync_dir};
+use crate::log::LogPosition;
+
+/// Owns the end of the log. A write that fails leaves the log as it was (WRITER-1): what it may have
+/// left behind the end is cut off before anything else is written.
+#[derive(Debug)]
+pub(crate) struct LogWriter {
+    dir: PathBuf,
+    segment: u32,
+    segment_bytes_max: u64,
+    file: Arc<File>,
+    offset: u64,
+    /// The file may hold something behind `offset`.
+    tail_is_dirty: bool,
+    /// Files with bytes that no `sync` has covered.
+    unsynced: Vec<Arc<File>>,
+    fragments: Vec<u8>,
+    compressed: Vec<u8>,
+    compressor: snap::raw::Encoder,
+}
+
+impl LogWriter {
+    /// Starts segment `segment`, which must not exist yet.
+    pub(crate) fn create(dir: &Path, segment: u32, segment_bytes_max: u64) -> io::Result<Self> {
+        let file = create_segment(dir, segment)?;
+        Ok(Self {
+            dir: dir.to_owned(),
+            segment,
+            segment_bytes_max,
+            file,
+            offset: 0,
+            tail_is_dirty: false,
+            unsynced: Vec::new(),
+            fragments: Vec::new(),
+            compressed: Vec::new(),
+            compressor: snap::raw::Encoder::new(),
+        })
+    }
+
+    pub(crate) const fn position(&self) -> LogPosition {
+        LogPosition { segment: self.segment, offset: self.offset }
+    }
+
+    /// Writes `records`, in order, by one call to the operating system; all of them or none. Gives
+    /// the position of the first.
+    pub(crate) fn write(&mut self, records: &[&[u8]]) -> io::Result<LogPosition> {
+        self.cut_dirty_tail()?;
+        self.frame(records)?;
+        if self.offset > 0 && self.offset + self.fragments.len() as u64 > self.segment_bytes_max {
+            self.next_segment()?;
+            self.frame(records)?;
+        }
+        let start = self.position();
+        self.tail_is_dirty = true;
+        self.file.write_all_at(&self.fragments, self.offset)?;
+        self.tail_is_dirty = false;
+        self.offset += self.fragments.len() as u64;
+        if self.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &self.file)) {
+            self.unsynced.push(Arc::clone(&self.file));
+        }
+        Ok(start)
+    }
+
+    /// Leaves the current segment for a new one, so that the former can be dropped one day.
+    pub(crate) fn next_segment(&mut self) -> io::Result<()> {
+        self.cut_dirty_tail()?;
+        let page_used = self.offset % PAGE_BYTES as u64;
+        let whole_pages = self.offset + (PAGE_BYTES as u64 - page_used) % PAGE_BYTES as u64;
+        let file = create_segment(&self.dir, self.segment + 1)?;
+        self.file.set_len(whole_pages)?; // zeros: "the rest of the page is empty"
+        self.file = file;
+        self.segment += 1;
+        self.offset = 0;
+        Ok(())
+    }
+
+    /// Takes back the newest write, which began at `position`.
+    pub(crate) fn rewind(&mut self, position: LogPosition) {
+        assert_eq!(position.segment, self.segment, "only the newest write can be taken back");
+        self.offset = position.offset;
+        self.tail_is_dirty = true;
+    }
+
+    /// The files to sync so that all written so far is durable. If that fails, give them back by
+    /// [`LogWriter::still_unsynced`].
+    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<File>> {
+        mem::take(&mut self.unsynced)
+    }
+
+    pub(crate) fn still_unsynced(&mut self, files: Vec<Arc<File>>) {
+        self.unsynced.splice(0..0, files);
+    }
+
+    fn cut_dirty_tail(&mut self) -> io::Result<()> {
+        if self.tail_is_dirty {
+            self.file.set_len(self.offset)?;
+            self.tail_is_dirty = false;
+        }
+        Ok(())
+    }
+
+    /// Lays `records` out in pages, from `offset` on, into `fragments`.
+    fn frame(&mut self, records: &[&[u8]]) -> io::Result<()> {
+        self.fragments.clear();
+        for record in records {
+            let longest = snap::raw::max_compress_len(record.len());
+            if longest == 0 {
+                return Err(io::Error::other("a log record may not be larger than 4 GiB"));
+            }
+            self.compressed.resize(longest.max(self.compressed.len()), 0);
+            let length = self.compressor.compress(record, &mut self.compressed)?;
+            let (flag, data) = if length < record.len() {
+                (SNAPPY, &self.compressed[..length])
+            } else {
+                (0, *record)
+            };
+            put_fragments(&mut self.fragments, self.offset, flag, data);
+        }
+        Ok(())
+    }
+}
+
+/// Appends `data` to `out`, whose first byte will lie at `start` of its segment.
+fn put_fragments(out: &mut Vec<u8>, start: u64, flag: u8, data: &[u8]) {
+    let mut rest = data;
+    let mut is_first = true;
+    loop {
+        let page_left = PAGE_BYTES - ((start + out.len() as u64) % PAGE_BYTES as u64) as usize;
+        if page_left <= HEADER_BYTES {
+            out.resize(out.len() + page_left, 0);
+            continue;
+        }
+        let (fragment, after) = rest.split_at(rest.len().min(page_left - HEADER_BYTES));
+        let kind = match (is_first, after.is_empty()) {
+            (true, true) => FULL,
+            (true, false) => FIRST,
+            (false, false) => MIDDLE,
+            (false, true) => LAST,
+        };
+        out.push(kind | flag);
+        out.extend((fragment.len() as u16).to_be_bytes());
+        out.extend(crc32c::crc32c(fragment).to_be_bytes());
+        out.extend_from_slice(fragment);
+        if after.is_empty() {
+            return;
+        }
+        (rest, is_first) = (after, false);
+    }
+}
+
+fn create_segment(dir: &Path, segment: u32) -> io::Result<Arc<File>> {
+    let path = segment_path(dir, segment);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
+    sync_dir(dir)?;
+    Ok(Arc::new(file))
+}
+
+#[cfg(test)]
+#[path = "writer/tests.rs"]
+mod tests;

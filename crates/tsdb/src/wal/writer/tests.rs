@@ -1,0 +1,98 @@
+use std::fs;
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+use crate::wal::list_segments;
+use crate::wal::segment::{SegmentError, SegmentReader};
+
+/// All records of all segments, and the first damage of each segment that has some.
+fn read_all(dir: &Path) -> (Vec<Vec<u8>>, Vec<u64>) {
+    let (mut records, mut damage) = (Vec::new(), Vec::new());
+    for segment in list_segments(dir).unwrap() {
+        let mut reader = SegmentReader::open(dir, segment, 0).unwrap();
+        let end = reader.file_bytes().unwrap();
+        loop {
+            match reader.next(end) {
+                Ok(Some(record)) => records.push(record.to_vec()),
+                Ok(None) => break,
+                Err(SegmentError::Damaged { offset, .. }) => {
+                    damage.push(offset);
+                    break;
+                }
+                Err(SegmentError::Io(e)) => panic!("{e}"),
+            }
+        }
+    }
+    (records, damage)
+}
+
+/// Records of bytes that compress and of bytes that do not, small and larger than a page.
+fn record() -> impl Strategy<Value = Vec<u8>> {
+    prop_oneof![
+        vec(any::<u8>(), 1..100),
+        (1..100_000usize).prop_map(|length| vec![7; length]),
+        (1..100_000usize, any::<u64>()).prop_map(|(length, mut state)| {
+            let next = |_| {
+                state = state.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+                (state >> 56) as u8
+            };
+            (0..length).map(next).collect()
+        }),
+    ]
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(64))]
+
+    /// WAL-1, WAL-2.
+    #[test]
+    fn records_come_back_as_they_were_written(batches in vec(vec(record(), 1..4), 1..20)) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = LogWriter::create(dir.path(), 0, 4 * PAGE_BYTES as u64).unwrap();
+        for batch in &batches {
+            writer.write(&batch.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
+        }
+        let (records, damage) = read_all(dir.path());
+        prop_assert_eq!(damage, Vec::<u64>::new());
+        prop_assert!(records == batches.concat());
+    }
+
+    /// WAL-3: what precedes the damage is read, nothing wrong is.
+    #[test]
+    fn a_flipped_or_missing_byte_ends_the_segment_there(
+        written in vec(record(), 1..10), at in any::<prop::sample::Index>(), cut: bool,
+    ) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = LogWriter::create(dir.path(), 0, u64::MAX).unwrap();
+        let mut ends = Vec::new();
+        for record in &written {
+            writer.write(&[record]).unwrap();
+            ends.push(writer.position().offset);
+        }
+        let path = segment_path(dir.path(), 0);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = at.index(bytes.len());
+        if cut { bytes.truncate(at) } else { bytes[at] ^= 0x40 }
+        fs::write(&path, bytes).unwrap();
+
+        let (records, damage) = read_all(dir.path());
+        let whole = ends.iter().filter(|&&end| end <= at as u64).count();
+        prop_assert!(records.len() >= whole, "{} of {whole}", records.len());
+        prop_assert!(records[..] == written[..records.len()]);
+        prop_assert!(records.len() < written.len() || damage.is_empty());
+    }
+}
+
+/// WRITER-1.
+#[test]
+fn what_was_taken_back_leaves_no_trace() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = LogWriter::create(dir.path(), 0, u64::MAX).unwrap();
+    writer.write(&[b"kept"]).unwrap();
+    let position = writer.write(&[&[1; 70_000]]).unwrap();
+    writer.rewind(position);
+    writer.write(&[b"next"]).unwrap();
+    assert_eq!(read_all(dir.path()), (vec![b"kept".to_vec(), b"next".to_vec()], vec![]));
+}
