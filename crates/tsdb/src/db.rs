@@ -236,10 +236,9 @@ impl Db {
     }
 
     /// The oldest position that can still be read.
-    pub fn log_start(&self) -> io::Result<LogPosition> {
-        let first = list_segments(&self.log_dir)?.first().copied();
-        let segment = first.unwrap_or_else(|| self.log_end().segment);
-        Ok(LogPosition { segment, offset: 0 })
+    pub fn log_start(&self) -> LogPosition {
+        let first = self.segments().first().copied();
+        LogPosition { segment: first.unwrap_or_else(|| self.log_end().segment), offset: 0 }
     }
 
     pub fn log_reader(self: &Arc<Self>, from: LogPosition) -> LogReader {
@@ -265,16 +264,21 @@ impl Db {
     }
 
     /// Bytes of log from `position` to the end: a sender's backlog.
-    pub fn log_bytes_since(&self, position: LogPosition) -> io::Result<u64> {
+    pub fn log_bytes_since(&self, position: LogPosition) -> u64 {
         let end = self.log_end();
-        let mut bytes = end.offset;
-        for segment in list_segments(&self.log_dir)? {
-            if (position.segment..end.segment).contains(&segment) {
-                bytes += fs::metadata(segment_path(&self.log_dir, segment))?.len();
-            }
+        if position >= end {
+            return 0;
         }
-        let read = if position.segment <= end.segment { position.offset } else { bytes };
-        Ok(bytes.saturating_sub(read))
+        let between = self.segments().into_iter();
+        let full = between.filter(|segment| (position.segment..end.segment).contains(segment));
+        let bytes =
+            |segment| fs::metadata(segment_path(&self.log_dir, segment)).map_or(0, |m| m.len());
+        (end.offset + full.map(bytes).sum::<u64>()).saturating_sub(position.offset)
+    }
+
+    /// None where the directory cannot be read: whoever opens a segment hears of that.
+    fn segments(&self) -> Vec<u32> {
+        list_segments(&self.log_dir).unwrap_or_default()
     }
 
     /// `wake` is called after every commit that stored something, on the committer's thread: it must
