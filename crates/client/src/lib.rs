@@ -44,6 +44,15 @@ impl Credentials {
         }
     }
 
+    /// The older keys `bearer_token:` and `bearer_token_file:`, of which at most one may be set.
+    pub fn bearer(inline: Option<String>, file: Option<PathBuf>) -> Result<Option<Self>, String> {
+        if inline.is_none() && file.is_none() {
+            return Ok(None);
+        }
+        let credentials = Secret::new("bearer_token", inline, file)?;
+        Ok(Some(Self::Authorization { scheme: "Bearer".to_owned(), credentials }))
+    }
+
     /// Makes a relative file name start at `directory`, the configuration file's.
     pub fn set_directory(&mut self, directory: &Path) {
         let (Self::Basic { password: secret, .. }

@@ -1,0 +1,230 @@
+//! The targets of one job, and their loops.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use model::{Labels, duration};
+use parking_lot::Mutex;
+use reqwest::Client;
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
+use url::{Host, Url};
+
+use crate::fetch;
+use crate::job::Job;
+use crate::scrape_loop::{Course, Orders, ScrapeLoop, Shared, State};
+use crate::status::{ActiveTarget, DroppedTarget, label_map};
+use crate::target::{Discovered, Target};
+
+/// How Go writes a time that was never set.
+const NEVER: &str = "0001-01-01T00:00:00Z";
+
+pub(crate) struct Pool {
+    job: Arc<Job>,
+    client: Client,
+    running: BTreeMap<TargetKey, Running>,
+    dropped: Vec<Labels>,
+    dropped_count: usize,
+}
+
+/// Two targets with the same URL and the same labels are one. Sorts as a status page lists them.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct TargetKey {
+    url: Url,
+    labels: Labels,
+}
+
+struct Running {
+    target: Arc<Target>,
+    orders: watch::Sender<Orders>,
+    state: Arc<Mutex<State>>,
+    task: JoinHandle<()>,
+}
+
+impl Running {
+    fn start(shared: &Arc<Shared>, orders: Orders) -> Self {
+        let target = Arc::clone(&orders.target);
+        let state = Arc::new(Mutex::new(State::default()));
+        let (orders, receiver) = watch::channel(orders);
+        let scrape_loop = ScrapeLoop::new(Arc::clone(shared), receiver, Arc::clone(&state));
+        Self { target, orders, state, task: tokio::spawn(scrape_loop.run()) }
+    }
+
+    fn course(&self) -> Course {
+        self.orders.borrow().course
+    }
+
+    /// False if the loop has ended and takes no orders.
+    fn order(&mut self, orders: Orders) -> bool {
+        let state = self.state.lock(); // held, so that the loop cannot end between the two
+        if state.ended {
+            return false;
+        }
+        self.target = Arc::clone(&orders.target);
+        self.orders.send_replace(orders);
+        true
+    }
+
+    fn change_course(&self, course: Course) {
+        self.orders.send_modify(|orders| orders.course = course);
+    }
+}
+
+impl Pool {
+    pub(crate) fn new(job: Arc<Job>) -> Self {
+        let client = fetch::client(&job);
+        let running = BTreeMap::new();
+        Self { job, client, running, dropped: Vec::new(), dropped_count: 0 }
+    }
+
+    /// Makes the loops those of `job`'s targets; the ones that run already go on without a gap.
+    pub(crate) fn apply(&mut self, job: Arc<Job>, shared: &Arc<Shared>) {
+        if self.job.config.follow_redirects != job.config.follow_redirects {
+            self.client = fetch::client(&job);
+        }
+        self.job = job;
+        let targets = self.discover();
+        let limit = self.job.limits.targets.unwrap_or(u64::MAX);
+        let targets_above_limit = Some(targets.len()).filter(|count| *count as u64 > limit);
+
+        self.forget_ended();
+        for (key, running) in &self.running {
+            if !targets.contains_key(key) && running.course() == Course::Scrape {
+                running.change_course(Course::Leave);
+            }
+        }
+        for (key, target) in targets {
+            let orders = Orders {
+                job: Arc::clone(&self.job),
+                client: self.client.clone(),
+                target: Arc::new(target),
+                targets_above_limit,
+                course: Course::Scrape,
+            };
+            let follows =
+                self.running.get_mut(&key).is_some_and(|running| running.order(orders.clone()));
+            if !follows {
+                self.running.insert(key, Running::start(shared, orders));
+            }
+        }
+    }
+
+    /// The job has gone, and all its targets with it.
+    pub(crate) fn leave(&mut self) {
+        for running in self.running.values() {
+            if running.course() == Course::Scrape {
+                running.change_course(Course::Leave);
+            }
+        }
+        self.dropped.clear();
+        self.dropped_count = 0;
+        self.forget_ended();
+    }
+
+    /// Tells all loops to stop; gives what to wait for.
+    pub(crate) fn stop(self) -> Vec<JoinHandle<()>> {
+        let stop = |running: Running| {
+            running.change_course(Course::Stop);
+            running.task
+        };
+        self.running.into_values().map(stop).collect()
+    }
+
+    /// No loop is left, not even one that is leaving.
+    pub(crate) fn is_over(&self) -> bool {
+        self.running.is_empty()
+    }
+
+    pub(crate) fn active_count(&self) -> usize {
+        self.active().count()
+    }
+
+    pub(crate) fn dropped_count(&self) -> usize {
+        self.dropped_count
+    }
+
+    pub(crate) fn active_status(&self, external_host: &str) -> impl Iterator<Item = ActiveTarget> {
+        self.active().map(|running| active_status(self.job.name(), running, external_host))
+    }
+
+    pub(crate) fn dropped_status(&self) -> impl Iterator<Item = DroppedTarget> {
+        self.dropped.iter().map(|discovered| DroppedTarget {
+            discovered_labels: label_map(discovered),
+            scrape_pool: self.job.name().to_owned(),
+        })
+    }
+
+    fn active(&self) -> impl Iterator<Item = &Running> {
+        self.running.values().filter(|running| running.course() == Course::Scrape)
+    }
+
+    fn forget_ended(&mut self) {
+        self.running.retain(|_, running| !running.state.lock().ended);
+    }
+
+    /// Relabels what the job's configuration lists.
+    fn discover(&mut self) -> BTreeMap<TargetKey, Target> {
+        self.dropped.clear();
+        self.dropped_count = 0;
+        let kept = self.job.limits.kept_dropped_targets.unwrap_or(u64::MAX);
+        let mut targets = BTreeMap::new();
+        for group in &self.job.config.static_configs {
+            for address in &group.targets {
+                match Target::discover(&self.job, address, &group.labels) {
+                    Ok(Discovered::Target(target)) => {
+                        let key =
+                            TargetKey { url: target.url.clone(), labels: target.labels.clone() };
+                        targets.insert(key, *target);
+                    }
+                    Ok(Discovered::Dropped(labels)) => {
+                        self.dropped_count += 1;
+                        if (self.dropped.len() as u64) < kept {
+                            self.dropped.push(labels);
+                        }
+                    }
+                    Err(error) => {
+                        let job = self.job.name();
+                        tracing::error!(job, address, %error, "create a target");
+                    }
+                }
+            }
+        }
+        targets
+    }
+}
+
+fn active_status(pool: &str, running: &Running, external_host: &str) -> ActiveTarget {
+    let target = &running.target;
+    let state = running.state.lock();
+    let last_scrape = state.last_scrape.and_then(|time| {
+        Some(jiff::Timestamp::from_millisecond(time.as_millis()).ok()?.to_string())
+    });
+    ActiveTarget {
+        discovered_labels: label_map(&target.discovered),
+        labels: label_map(&target.labels),
+        scrape_pool: pool.to_owned(),
+        scrape_url: target.url.to_string(),
+        global_url: global_url(&target.url, external_host).to_string(),
+        last_error: state.last_error.clone(),
+        last_scrape: last_scrape.unwrap_or_else(|| NEVER.to_owned()),
+        last_scrape_duration: state.last_duration.as_secs_f64(),
+        health: state.health,
+        scrape_interval: duration::format(target.interval),
+        scrape_timeout: duration::format(target.timeout),
+    }
+}
+
+/// A target that only this machine can reach by its URL is shown under the machine's name.
+fn global_url(url: &Url, external_host: &str) -> Url {
+    let mut global = url.clone();
+    let loopback = match url.host() {
+        Some(Host::Domain(name)) => name == "localhost",
+        Some(Host::Ipv4(address)) => address.is_loopback(),
+        Some(Host::Ipv6(address)) => address.is_loopback(),
+        None => false,
+    };
+    if loopback && global.set_host(Some(external_host)).is_err() {
+        return url.clone(); // the machine's name does not fit into a URL
+    }
+    global
+}
