@@ -24,24 +24,26 @@ pub struct ClusterTruth {
     pub metacluster: String,
     pub cluster: String,
     pub scope: Scope,
-    /// `count(kube_node_info)`.
+    /// `count(kube_node_info)`. An edge records it as `cluster:kube_node_info:count`.
     pub nodes: usize,
-    /// Nodes whose condition Ready is true.
+    /// Nodes whose condition Ready is true: `nodes` less `cluster:kube_node_not_ready:sum`.
     pub nodes_ready: usize,
-    /// `count(kube_pod_info)`.
+    /// `count(kube_pod_info)`: `cluster:kube_pod_info:count`.
     pub pods: usize,
-    /// The rate of `node_cpu_seconds_total` over all modes but idle, iowait and steal.
+    /// The rate of `node_cpu_seconds_total` over all modes but idle, iowait and steal:
+    /// `cluster:node_cpu_seconds_busy:rate2m`.
     pub cpu_cores_used: f64,
-    /// The rate of `apiserver_request_total`.
+    /// The rate of `apiserver_request_total`: `cluster:apiserver_request:rate2m`.
     pub apiserver_requests_per_second: f64,
-    /// The part of them answered with a 5xx. Steps when the fault comes and goes; a rate over a
-    /// window follows within that window.
+    /// The part of them answered with a 5xx: `cluster:apiserver_request_errors:ratio_rate2m`. Steps
+    /// when the fault comes and goes; a rate over a window follows within that window.
     pub apiserver_error_ratio: f64,
-    /// `etcd_mvcc_db_total_size_in_bytes` of the largest member: each member holds all of it.
+    /// `etcd_mvcc_db_total_size_in_bytes` of the largest member, for each holds all of it:
+    /// `cluster:etcd_mvcc_db_total_size_in_bytes:max`.
     pub etcd_db_size_bytes: f64,
-    /// Targets, answering or not.
+    /// Targets, answering or not: `cluster:up:count`.
     pub targets: usize,
-    /// Targets that answer.
+    /// Targets that answer: `cluster:up:sum`.
     pub targets_up: usize,
     /// When a target of this cluster last restarted, in milliseconds since the Unix epoch. A rate
     /// whose window holds it misses what that target counted between the last scrape and then.
