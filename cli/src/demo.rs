@@ -10,6 +10,7 @@ mod launch;
 mod screen;
 mod sink;
 
+mod fleet;
 mod numbers;
 mod table;
 mod truth;
@@ -29,7 +30,6 @@ use self::launch::Site;
 use self::numbers::Numbers;
 use self::screen::Screen;
 use self::sink::Sink;
-use self::table::Firing;
 use self::topology::Tree;
 use crate::client::Client;
 use crate::process::{self, Process};
@@ -142,9 +142,7 @@ impl Demo {
 
     async fn table(&self) -> anyhow::Result<String> {
         let central = Client::new(&self.tree.centrals[0].url(""))?;
-        let numbers = Numbers::ask(&central).await?;
-        let firing: Firing = central.vector(table::FIRING).await?.into_iter().collect();
-        Ok(table::render(&numbers, &firing))
+        Ok(table::render(&Numbers::ask(&central).await?))
     }
 
     fn stop(&mut self) {

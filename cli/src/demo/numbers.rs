@@ -1,10 +1,12 @@
-//! What one central says about the fleet: every recorded series, in one consistent answer.
+//! What one central says about the fleet: every recorded series in one consistent answer, and its
+//! `/api/v1/fleet`.
 
 use std::collections::BTreeMap;
 use std::fmt;
 
-use model::{Labels, Sample};
+use model::Labels;
 
+use super::fleet;
 use super::topology::MACHINE_CLUSTER;
 use super::truth::{ClusterTruth, Expected, Level, QUANTITIES, Quantity, Truth};
 use crate::client::Client;
@@ -35,7 +37,10 @@ pub(crate) enum Got {
 
 impl Numbers {
     pub(crate) async fn ask(central: &Client) -> anyhow::Result<Self> {
-        Ok(central.vector(EVERY_LEVEL).await?.into_iter().collect())
+        let recorded = central.vector(EVERY_LEVEL).await?;
+        let recorded = recorded.into_iter().map(|(labels, sample)| (labels, sample.value));
+        let fleet = fleet::as_series(central.get("fleet", &[]).await?.data)?;
+        Ok(recorded.chain(fleet).collect())
     }
 
     /// The number of one place: `place` is the value of the level's label.
@@ -117,12 +122,11 @@ impl Numbers {
     }
 }
 
-impl FromIterator<(Labels, Sample)> for Numbers {
-    fn from_iter<I: IntoIterator<Item = (Labels, Sample)>>(vector: I) -> Self {
+impl FromIterator<(Labels, f64)> for Numbers {
+    fn from_iter<I: IntoIterator<Item = (Labels, f64)>>(series: I) -> Self {
         let mut numbers: BTreeMap<String, Vec<(Labels, f64)>> = BTreeMap::new();
-        for (labels, sample) in vector {
-            let name = labels.metric_name().to_owned();
-            numbers.entry(name).or_default().push((labels, sample.value));
+        for (labels, value) in series {
+            numbers.entry(labels.metric_name().to_owned()).or_default().push((labels, value));
         }
         Self(numbers)
     }
@@ -153,7 +157,7 @@ impl fmt::Display for Disagreement {
 
 #[cfg(test)]
 mod tests {
-    use model::{METRIC_NAME, Timestamp};
+    use model::METRIC_NAME;
 
     use super::*;
 
@@ -166,14 +170,14 @@ mod tests {
          "nodes": 2, "pods": 5, "cpu_cores_used": 1.0, "apiserver_requests_per_second": 50.0,
          "etcd_db_size_bytes": 500, "targets": 4, "targets_up": 4, "last_restart": 0}]}"#;
 
-    fn series(name: &str, place: &[(&str, &str)], value: f64) -> (Labels, Sample) {
+    fn series(name: &str, place: &[(&str, &str)], value: f64) -> (Labels, f64) {
         let labels = place.iter().copied().chain([(METRIC_NAME, name)]).collect();
-        (labels, Sample { timestamp: Timestamp::EPOCH, value })
+        (labels, value)
     }
 
     /// The disagreements about one series, of all that there are.
     #[track_caller]
-    fn check(name: &str, got: &[(Labels, Sample)], expect: &[&str]) {
+    fn check(name: &str, got: &[(Labels, f64)], expect: &[&str]) {
         let truth: Truth = serde_json::from_str(TRUTH).unwrap();
         let numbers: Numbers = got.iter().cloned().collect();
         let all = numbers.disagreements(&truth);

@@ -1,5 +1,4 @@
-//! What the demo shows: a block of text that is kept current, and below it nothing; above it the lines
-//! that stay.
+//! What the demo shows: lines that stay, and below them a block of text that is kept current.
 
 use std::io::{self, IsTerminal, Write};
 
@@ -29,8 +28,9 @@ impl Screen {
     /// Replaces the block. Without a terminal there is none: say what matters instead.
     pub(crate) fn show(&mut self, block: &str) {
         if self.is_terminal {
+            let block = cut(block, terminal_columns());
             self.print(&format!("{}{block}", erase(&self.block)));
-            block.clone_into(&mut self.block);
+            self.block = block;
         }
     }
 
@@ -46,10 +46,31 @@ impl Screen {
     }
 }
 
+fn terminal_columns() -> usize {
+    rustix::termios::tcgetwinsize(io::stdout()).map_or(80, |size| usize::from(size.ws_col))
+}
+
+/// Cuts each line: one that wraps takes more lines than [`erase`] knows of.
+fn cut(block: &str, columns: usize) -> String {
+    block.lines().flat_map(|line| line.chars().take(columns).chain(['\n'])).collect()
+}
+
 /// Moves the cursor to the block's start and clears from there.
 fn erase(block: &str) -> String {
     match block.lines().count() {
         0 => String::new(),
         lines => format!("\x1b[{lines}A\x1b[J"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_block_is_cut_to_the_terminals_width_and_erased_by_its_lines() {
+        assert_eq!(cut("✓ one\n\nlonger", 5), "✓ one\n\nlonge\n");
+        assert_eq!(erase(&cut("a\nb\n", 80)), "\x1b[2A\x1b[J");
+        assert_eq!(erase(""), "");
     }
 }

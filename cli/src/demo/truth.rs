@@ -87,7 +87,11 @@ enum Tolerance {
     Size,
 }
 
-pub(crate) const QUANTITIES: [Quantity; 9] = [
+pub(crate) const QUANTITIES: [Quantity; 13] = [
+    everywhere("fleet.clusters", |_| 1.0, Tolerance::Exact),
+    everywhere("fleet.reporting", |_| 1.0, Tolerance::Exact),
+    everywhere("fleet.targets", |cluster| cluster.targets, Tolerance::Exact),
+    everywhere("fleet.targets_up", |cluster| cluster.targets_up, Tolerance::Exact),
     Quantity {
         at_cluster: None,
         at_metacluster: Some("clusters:count"),
