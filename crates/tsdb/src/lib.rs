@@ -19,6 +19,9 @@ mod head;
 mod lock;
 mod wal;
 
+#[cfg(test)]
+mod interop;
+
 pub use db::{Db, OpenError, Options};
 pub use log::{LogError, LogPosition, LogReader, LogSeries, LoggedSample};
 pub use metrics::Metrics;

@@ -1,0 +1,304 @@
+//! Interoperation with Debian's real `prometheus` and `promtool`: either side reads the other's files.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io::{Read, Write};
+use std::net::{TcpListener, TcpStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+use std::sync::Arc;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use model::{Labels, Sample, TimeRange, Timestamp};
+use prometheus::Registry;
+use storage::{Append, Columns, Query, Selection};
+use tempfile::TempDir;
+
+use crate::chunk::{XorChunk, XorSamples};
+use crate::{Db, Metrics, Options};
+
+const START: i64 = 1_700_000_000_000;
+const INSTALL: &str = "missing peer; install it by: apt-get install prometheus";
+
+type Contents = BTreeMap<Labels, Vec<Sample>>;
+
+fn open(dir: &Path) -> Arc<Db> {
+    let mut options = Options::new(dir);
+    options.segment_bytes_max = 64 * 1024;
+    options.retention = Some(Duration::from_secs(1800));
+    Db::open(options, Metrics::register(&Registry::new()).unwrap()).unwrap()
+}
+
+fn at(millis: i64, value: f64) -> Sample {
+    Sample { timestamp: Timestamp::from_millis(millis), value }
+}
+
+fn contents(db: &Db) -> Contents {
+    let set = db.select(&Selection::new(TimeRange::ALL, vec![])).unwrap();
+    let read = |index| {
+        let mut columns = Columns::default();
+        set.read(index, &mut columns).unwrap();
+        (set.labels(index), columns.iter().collect())
+    };
+    (0..set.len()).map(read).collect()
+}
+
+/// Series of all kinds: constant, counting, small steps, wild floats, special values.
+fn value(series: usize, i: i64) -> f64 {
+    match series % 5 {
+        0 => 1.0,
+        1 => (i * 17) as f64,
+        2 => 20.0 + (i % 7) as f64 * 0.1,
+        3 => f64::from_bits((i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 2),
+        _ => [0.0, -1.5, f64::INFINITY, f64::NEG_INFINITY, 1e300][i as usize % 5],
+    }
+}
+
+/// Times that exercise every width of time deltas.
+fn time(series: usize, i: i64) -> i64 {
+    START + i * 10_000 + (i * i * (series as i64 + 1)) % [1, 30, 9000][series % 3]
+}
+
+fn labels(series: usize) -> Labels {
+    let job = format!("job \"{}\"\\ é", series % 3);
+    [("__name__", "metric".to_owned()), ("job", job), ("series", series.to_string())]
+        .into_iter()
+        .collect()
+}
+
+fn promtool(arguments: &[&str], path: &Path) -> Output {
+    let output = Command::new("promtool").args(arguments).arg(path).output().expect(INSTALL);
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    output
+}
+
+/// `{name="value", …} value timestamp`, line by line, as `promtool tsdb dump` prints it.
+fn parse_dump(text: &str) -> Contents {
+    let mut contents = Contents::new();
+    for line in text.lines() {
+        let (series, sample) = line.rsplit_once("} ").unwrap();
+        let (value, time) = sample.split_once(' ').unwrap();
+        let pairs: BTreeMap<String, String> = series[1..]
+            .split(", ")
+            .map(|pair| pair.split_once('=').unwrap())
+            .map(|(name, value)| (name.to_owned(), serde_json::from_str(value).unwrap()))
+            .collect();
+        let sample = at(time.parse().unwrap(), value.parse().unwrap());
+        contents.entry(pairs.into_iter().collect()).or_default().push(sample);
+    }
+    contents
+}
+
+/// A sample as text brings it over: there is one NaN only.
+fn printed(&sample: &Sample) -> Sample {
+    Sample { value: if sample.value.is_nan() { f64::NAN } else { sample.value }, ..sample }
+}
+
+/// The bytes of each chunk in a block's first chunk file.
+fn chunks_of(file: &[u8]) -> Vec<Vec<u8>> {
+    let mut rest = crate::codec::Decoder::new(&file[8..]);
+    let mut chunks = Vec::new();
+    while let Some(length) = rest.uvarint() {
+        assert_eq!(rest.u8(), Some(1), "the XOR encoding");
+        chunks.push(rest.take(length as usize).unwrap().to_vec());
+        rest.take(4).unwrap();
+    }
+    chunks
+}
+
+#[test]
+fn our_chunks_are_prometheus_chunks_bit_for_bit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut text = String::from("# TYPE metric gauge\n");
+    for series in 0..12 {
+        for i in 0..500 {
+            let (seconds, millis) = (time(series, i) / 1000, time(series, i) % 1000);
+            let value = value(series, i);
+            text += &format!("metric{{series=\"{series}\"}} {value:e} {seconds}.{millis:03}\n");
+        }
+    }
+    let input = dir.path().join("input");
+    fs::write(&input, text.replace("infe0", "Inf").replace("inf", "Inf") + "# EOF\n").unwrap();
+    let blocks = dir.path().join("blocks");
+    let from = ["tsdb", "create-blocks-from", "openmetrics", input.to_str().unwrap()];
+    promtool(&from, &blocks);
+
+    let mut samples = 0;
+    for block in fs::read_dir(&blocks).unwrap() {
+        let file = fs::read(block.unwrap().path().join("chunks/000001")).unwrap();
+        for golden in chunks_of(&file) {
+            let (first, mut rest) = XorSamples::new(&golden).unwrap();
+            let mut ours = XorChunk::new(first);
+            while let Some(sample) = rest.next().unwrap() {
+                ours.push(sample);
+            }
+            assert_eq!(ours.bytes(), golden);
+            samples += ours.len();
+        }
+    }
+    assert_eq!(samples, 12 * 500);
+}
+
+/// Series in several segments and a checkpoint, written over a restart; some repeated samples.
+fn write_log(dir: &Path) -> Contents {
+    for part in 0..4 {
+        let db = open(dir);
+        for i in part * 100 - 1..(part + 1) * 100 {
+            let mut batch = db.appender();
+            for series in 0..40 {
+                let sample = at(START + i * 10_000, value(series, i.max(0)));
+                let series = batch.series(&labels(series), None).unwrap();
+                batch.sample(series, sample).unwrap();
+            }
+            batch.commit().unwrap();
+        }
+        db.maintain().unwrap();
+    }
+    contents(&open(dir))
+}
+
+fn newer_than(contents: &Contents, start: i64) -> Contents {
+    let newer = |samples: &Vec<Sample>| -> Vec<Sample> {
+        samples.iter().copied().filter(|s| s.timestamp.as_millis() >= start).collect()
+    };
+    contents.iter().map(|(labels, samples)| (labels.clone(), newer(samples))).collect()
+}
+
+#[test]
+fn promtool_reads_our_log() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = write_log(dir.path());
+    assert_eq!(ours.len(), 40);
+    let has_checkpoint = fs::read_dir(dir.path().join("wal"))
+        .unwrap()
+        .any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("checkpoint."));
+    assert!(has_checkpoint);
+    let dump = promtool(&["tsdb", "dump"], dir.path());
+    let theirs = parse_dump(&String::from_utf8(dump.stdout).unwrap());
+    // What is older than retention goes by whole chunks here and by samples there.
+    let kept_from = START + 399 * 10_000 - 1_800_000;
+    assert_eq!(newer_than(&theirs, kept_from), newer_than(&ours, kept_from));
+}
+
+/// A real Prometheus on a data directory, killed when dropped.
+struct Prometheus {
+    child: Child,
+    port: u16,
+    _config: TempDir,
+}
+
+impl Prometheus {
+    fn start(data: &Path) -> Self {
+        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+        let config_dir = tempfile::tempdir().unwrap();
+        let config = config_dir.path().join("prometheus.yml");
+        let scrape = format!(
+            "scrape_configs: [{{job_name: self, scrape_interval: 100ms, scrape_timeout: 100ms, \
+             static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]"
+        );
+        fs::write(&config, scrape).unwrap();
+        let child = Command::new("prometheus")
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.tsdb.path={}", data.display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--storage.tsdb.use-lockfile") // Debian's default is none
+            .stderr(Stdio::null())
+            .spawn()
+            .expect(INSTALL);
+        let server = Self { child, port, _config: config_dir };
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while !server.get("/-/ready").is_some_and(|answer| answer.contains("Ready")) {
+            assert!(Instant::now() < deadline, "prometheus does not become ready");
+            thread::sleep(Duration::from_millis(50));
+        }
+        server
+    }
+
+    fn get(&self, path: &str) -> Option<String> {
+        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
+        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).ok()?;
+        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    /// All samples of the hour before `end` of the series with one job.
+    fn samples(&self, selector: &str, end_millis: i64) -> Contents {
+        let time = format!("{}.{:03}", end_millis / 1000, end_millis % 1000);
+        let path = format!("/api/v1/query?query={selector}%5B1h%5D&time={time}");
+        let answer: serde_json::Value = serde_json::from_str(&self.get(&path).unwrap()).unwrap();
+        let series = answer["data"]["result"].as_array().expect("a matrix").iter();
+        series
+            .map(|series| {
+                let pairs = series["metric"].as_object().unwrap().iter();
+                let labels: Labels =
+                    pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
+                let sample = |pair: &serde_json::Value| {
+                    let millis = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
+                    at(millis, pair[1].as_str().unwrap().parse().unwrap())
+                };
+                (labels, series["values"].as_array().unwrap().iter().map(sample).collect())
+            })
+            .collect()
+    }
+
+    fn kill(mut self) {
+        self.child.kill().unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+impl Drop for Prometheus {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn prometheus_starts_on_our_directory_and_keeps_others_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = write_log(dir.path());
+    let server = Prometheus::start(dir.path());
+    let end = START + 399 * 10_000;
+    let theirs = server.samples("metric", end);
+    let kept_from = end - 1_800_000;
+    assert_eq!(newer_than(&theirs, kept_from), newer_than(&ours, kept_from));
+
+    let options = Options::new(dir.path());
+    let refused = Db::open(options, Metrics::register(&Registry::new()).unwrap());
+    assert!(matches!(refused, Err(crate::OpenError::Locked { .. })));
+    server.kill();
+    assert_eq!(newer_than(&contents(&open(dir.path())), kept_from), newer_than(&ours, kept_from));
+}
+
+#[test]
+fn we_start_on_the_directory_of_a_killed_prometheus() {
+    let dir: PathBuf = tempfile::tempdir().unwrap().keep();
+    let server = Prometheus::start(&dir);
+    let deadline = Instant::now() + Duration::from_secs(60);
+    let now = || {
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap();
+        i64::try_from(since.as_millis()).unwrap()
+    };
+    let (mut theirs, mut asked_at);
+    loop {
+        asked_at = now();
+        theirs = server.samples("%7Bjob%3D%22self%22%7D", asked_at);
+        if theirs.values().any(|samples| samples.len() >= 20) {
+            break;
+        }
+        assert!(Instant::now() < deadline, "prometheus does not scrape itself");
+        thread::sleep(Duration::from_millis(100));
+    }
+    server.kill();
+    let ours = contents(&open(&dir));
+    assert!(theirs.len() > 300, "{} series", theirs.len());
+    for (labels, samples) in theirs {
+        let found = ours[&labels].iter().filter(|s| s.timestamp.as_millis() <= asked_at);
+        let found: Vec<Sample> = found.filter(|s| !model::is_stale(s.value)).map(printed).collect();
+        assert!(found.starts_with(&samples), "{labels}");
+    }
+    fs::remove_dir_all(dir).unwrap();
+}

@@ -1,0 +1,185 @@
+//! Faults that only a process of its own can have: sudden death, and a full disk.
+//!
+//! ```text
+//! test ──spawns──► this binary again, running one ignored test ──writes──► data directory
+//!   └──────────── reads what the child acknowledged, kills it, opens the directory itself
+//! ```
+#![allow(clippy::unwrap_used, reason = "all of it is test code")]
+
+use std::env;
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use model::{Labels, Sample, TimeRange, Timestamp};
+use prometheus::Registry;
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use storage::{Append, AppendError, Appended, Columns, Query, Selection};
+use tsdb::{Db, Metrics, OpenError, Options};
+
+const DIRECTORY: &str = "TSDB_TEST_DIRECTORY";
+const SERIES: usize = 20;
+const STEP: i64 = 1000;
+const RETENTION: i64 = 600 * STEP;
+
+fn open(dir: &Path) -> Result<Arc<Db>, OpenError> {
+    let mut options = Options::new(dir);
+    options.segment_bytes_max = 64 * 1024;
+    options.retention = Some(Duration::from_millis(RETENTION as u64));
+    Db::open(options, Metrics::register(&Registry::new()).unwrap())
+}
+
+fn labels(series: usize) -> Labels {
+    [("__name__", "m".to_owned()), ("series", series.to_string())].into_iter().collect()
+}
+
+/// One sample for every series.
+fn append(db: &Db, time: i64) -> Result<Appended, AppendError> {
+    let mut batch = db.appender();
+    for series in 0..SERIES {
+        let series = batch.series(&labels(series), None)?;
+        let timestamp = Timestamp::from_millis(time);
+        batch.sample(series, Sample { timestamp, value: time as f64 * 0.1 })?;
+    }
+    batch.commit()
+}
+
+/// The times of each series, whose values are checked.
+fn times(db: &Db) -> Vec<Vec<i64>> {
+    let set = db.select(&Selection::new(TimeRange::ALL, vec![])).unwrap();
+    let read = |index| {
+        let mut columns = Columns::default();
+        set.read(index, &mut columns).unwrap();
+        let time = |sample: Sample| {
+            let time = sample.timestamp.as_millis();
+            assert_eq!(sample.value, time as f64 * 0.1);
+            time
+        };
+        columns.iter().map(time).collect()
+    };
+    (0..set.len()).map(read).collect()
+}
+
+/// This binary, running `test` only, in a shell that has run `setup`.
+fn child(setup: &str, test: &str, dir: &Path) -> Command {
+    let mut command = Command::new("sh");
+    command
+        .args(["-c", &format!("{setup} exec \"$0\" \"$@\"")])
+        .arg(env::current_exe().unwrap())
+        .args(["--ignored", "--exact", "--nocapture", test])
+        .env(DIRECTORY, dir)
+        .stdout(Stdio::piped());
+    command
+}
+
+fn directory() -> PathBuf {
+    env::var_os(DIRECTORY).expect("run by another test").into()
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn write_until_killed() {
+    let db = open(&directory()).unwrap();
+    let mut time = db.time_range().map_or(0, |range| range.end.as_millis() + STEP);
+    loop {
+        append(&db, time).unwrap();
+        println!("acknowledged {time}");
+        time += STEP;
+        if time % (50 * STEP) == 0 {
+            db.maintain().unwrap();
+        }
+    }
+}
+
+/// TSDB-1: whatever a process was doing when it was killed, what it acknowledged is there.
+#[test]
+fn what_was_acknowledged_survives_sudden_death() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut random = 0x2545_f491_4f6c_dd1d_u64;
+    let mut acknowledged = -1;
+    for _round in 0..50 {
+        random ^= random << 13;
+        random ^= random >> 7;
+        random ^= random << 17;
+        let life = Duration::from_micros(random % 60_000);
+        let mut writer = child("", "write_until_killed", dir.path()).spawn().unwrap();
+        let output = BufReader::new(writer.stdout.take().unwrap());
+        let mut killed_at = None;
+        for line in output.lines().map_while(Result::ok) {
+            let Some(time) = line.rsplit_once("acknowledged ").map(|(_, time)| time) else {
+                continue;
+            };
+            acknowledged = time.parse().unwrap();
+            if *killed_at.get_or_insert_with(|| Instant::now() + life) <= Instant::now() {
+                writer.kill().unwrap();
+            }
+        }
+        writer.wait().unwrap();
+
+        let db = open(dir.path()).unwrap();
+        let series = times(&db);
+        assert_eq!(series.len(), SERIES);
+        for times in &series {
+            assert_eq!(times, &series[0], "a batch is there as a whole");
+            assert!(*times.last().unwrap() >= acknowledged);
+            assert!(times[0] <= (acknowledged - RETENTION).max(0), "{} {acknowledged}", times[0]);
+            assert!(times.windows(2).all(|pair| pair[1] - pair[0] == STEP));
+        }
+    }
+    assert!(acknowledged > 2 * RETENTION, "long enough for checkpoints: {acknowledged}");
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn write_beyond_the_limit_for_files() {
+    let unlimited = getrlimit(Resource::Fsize);
+    let db = open(&directory()).unwrap();
+    append(&db, 0).unwrap();
+    let room = Rlimit { current: Some(db.log_end().offset + 5000), ..unlimited };
+    setrlimit(Resource::Fsize, room).unwrap();
+    let mut time = 0;
+    let error = loop {
+        time += STEP;
+        if let Err(error) = append(&db, time) {
+            break error;
+        }
+    };
+    assert!(error.is_retryable(), "{error}");
+    assert!(time > STEP);
+    let before = times(&db);
+    assert_eq!(before[0].last(), Some(&(time - STEP)), "nothing of the refused batch shows");
+    append(&db, time).unwrap_err();
+
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    append(&db, time).unwrap();
+    append(&db, time + STEP).unwrap();
+    let after = times(&db);
+    drop(db);
+    assert_eq!(times(&open(&directory()).unwrap()), after);
+    assert_eq!(after[0].len(), before[0].len() + 2);
+}
+
+#[test]
+fn a_full_disk_refuses_commits_until_there_is_room() {
+    let dir = tempfile::tempdir().unwrap();
+    let ignore_signal = "trap '' XFSZ;";
+    let output =
+        child(ignore_signal, "write_beyond_the_limit_for_files", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn open_a_directory_in_use() {
+    assert!(matches!(open(&directory()), Err(OpenError::Locked { .. })));
+}
+
+#[test]
+fn a_second_process_is_kept_out() {
+    let dir = tempfile::tempdir().unwrap();
+    let _db = open(dir.path()).unwrap();
+    let output = child("", "open_a_directory_in_use", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
