@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod duration;
+pub mod histogram;
 pub mod labels;
 pub mod matcher;
 pub mod metadata;
@@ -12,6 +13,7 @@ pub mod sample;
 pub mod time;
 
 pub use alert::Alert;
+pub use histogram::FloatHistogram;
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};

@@ -4,9 +4,10 @@
 //! - QUERY-2: a set is sorted by labels and names each series once.
 //! - QUERY-3: `select` decodes no samples; [`SeriesSet::read`] decodes one series.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
+use model::{FloatHistogram, Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
 
 /// Answers selections. Implemented by the database, and by tests; a remote tier can implement it.
 /// Calls may block: keep them off async threads.
@@ -93,6 +94,8 @@ pub trait SeriesSet: Send + Sync {
 pub struct Columns {
     pub timestamps: Vec<Timestamp>,
     pub values: Vec<f64>,
+    /// Native histograms, in time order too; a stale one has the staleness marker as its sum.
+    pub histograms: Vec<(Timestamp, Arc<FloatHistogram>)>,
 }
 
 impl Columns {
@@ -104,6 +107,7 @@ impl Columns {
     pub fn clear(&mut self) {
         self.timestamps.clear();
         self.values.clear();
+        self.histograms.clear();
     }
 
     pub fn len(&self) -> usize {

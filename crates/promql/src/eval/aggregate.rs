@@ -1,0 +1,433 @@
+//! Aggregations that fold the series of a group into one.
+//!
+//! - AGGREGATE-1: memory follows groups and times: a series is folded in as it is decoded, and
+//!   forgotten. (`quantile` keeps values, `topk` and its like keep series.)
+//! - AGGREGATE-2: the groups come in the order of their first series.
+//! - Source: Prometheus `promql/engine.go`, `aggregation`.
+
+use model::{FloatHistogram, Labels, METRIC_NAME};
+use rustc_hash::FxHashMap;
+
+use super::column::{Column, Point};
+use super::kahan::KahanSum;
+use super::over_time::Mean;
+use super::quantile::quantile;
+use super::{Evaluated, Evaluation, Grid, Series};
+use crate::annotations::Annotations;
+use crate::ast::{Aggregate, AggregateOp};
+use crate::position::Position;
+
+/// Which labels name a group.
+pub(super) struct Grouping<'a> {
+    names: &'a [String],
+    without: bool,
+}
+
+impl<'a> Grouping<'a> {
+    pub(super) const fn new(names: &'a [String], without: bool) -> Self {
+        Self { names, without }
+    }
+
+    fn keeps(&self, name: &str) -> bool {
+        let listed = self.names.iter().any(|listed| listed == name);
+        if self.without { !listed && name != METRIC_NAME } else { listed }
+    }
+
+    pub(super) fn labels(&self, labels: &Labels) -> Labels {
+        Labels::from_sorted(labels.iter().filter(|(name, _)| self.keeps(name)))
+    }
+
+    /// Writes what tells the group of `labels` from others.
+    fn write_key(&self, labels: &Labels, key: &mut Vec<u8>) {
+        key.clear();
+        for (name, value) in labels.iter().filter(|(name, _)| self.keeps(name)) {
+            for text in [name, value] {
+                key.extend_from_slice(&(text.len() as u32).to_le_bytes());
+                key.extend_from_slice(text.as_bytes());
+            }
+        }
+    }
+}
+
+/// The groups that one thread has seen.
+struct Groups {
+    places: FxHashMap<Vec<u8>, usize>,
+    groups: Vec<Group>,
+    key: Vec<u8>,
+    annotations: Annotations,
+}
+
+struct Group {
+    labels: Labels,
+    drop_name: bool,
+    cells: Vec<Cell>,
+}
+
+/// What has been folded into a group at one time.
+#[derive(Debug, Default)]
+struct Cell {
+    state: State,
+    histogram: Option<Box<HistogramCell>>,
+}
+
+#[derive(Debug, Default)]
+enum State {
+    #[default]
+    Empty,
+    Sum(KahanSum),
+    Mean(Mean),
+    Count(f64),
+    /// Of `min`, `max` or `group`.
+    Value(f64),
+    Variance {
+        count: f64,
+        mean: f64,
+        squares: f64,
+    },
+    Values(Vec<f64>),
+}
+
+/// The histograms of `sum` and `avg`.
+#[derive(Debug)]
+struct HistogramCell {
+    sum: FloatHistogram,
+    count: f64,
+    /// Exponential and custom buckets met: there is no result.
+    incompatible: bool,
+    reset_seen: bool,
+    no_reset_seen: bool,
+}
+
+impl Evaluation<'_> {
+    pub(super) fn aggregate(&self, aggregate: &Aggregate, grid: &Grid) -> Evaluated<Vec<Series>> {
+        match aggregate.op {
+            AggregateOp::TopK
+            | AggregateOp::BottomK
+            | AggregateOp::LimitK
+            | AggregateOp::LimitRatio => return self.select_series(aggregate, grid),
+            AggregateOp::CountValues => return self.count_values(aggregate, grid),
+            _ => {}
+        }
+        let quantiles = self.quantiles(aggregate, grid)?;
+        let grouping = Grouping::new(&aggregate.grouping, aggregate.without);
+        let fold = Fold { op: aggregate.op, at: aggregate.inner.position() };
+        let new = || Groups {
+            places: FxHashMap::default(),
+            groups: Vec::new(),
+            key: Vec::new(),
+            annotations: Annotations::default(),
+        };
+        let stream = self.stream(&aggregate.inner, grid)?;
+        let parts = self.fold(stream, new, |groups, series| {
+            self.add_series(&fold, &grouping, groups, series)
+        })?;
+        let mut parts = parts.into_iter();
+        let mut all = parts.next().unwrap_or_else(new);
+        for part in parts {
+            self.add_groups(&fold, &mut all, part);
+        }
+        let mut annotations = std::mem::take(&mut all.annotations);
+        let mut result = Vec::with_capacity(all.groups.len());
+        for group in all.groups {
+            let mut column = Column::absent(grid.count);
+            for (step, cell) in group.cells.into_iter().enumerate() {
+                let q = quantiles.as_ref().map_or(f64::NAN, |quantiles| quantiles[step]);
+                column.set(step, fold.finish(cell, q, &mut annotations));
+            }
+            if column.is_empty() {
+                self.limits.release(column.size());
+            } else {
+                result.push(Series { labels: group.labels, drop_name: group.drop_name, column });
+            }
+        }
+        self.annotate(|all| all.merge(annotations));
+        Ok(result)
+    }
+
+    /// The parameter of `quantile`.
+    fn quantiles(&self, aggregate: &Aggregate, grid: &Grid) -> Evaluated<Option<Vec<f64>>> {
+        let (AggregateOp::Quantile, Some(parameter)) = (aggregate.op, &aggregate.parameter) else {
+            return Ok(None);
+        };
+        let quantiles = self.scalar(parameter, grid)?;
+        let at = parameter.position();
+        self.annotate(|annotations| {
+            if quantiles.iter().any(|q| q.is_nan()) {
+                annotations.invalid_quantile(at, f64::NAN);
+            }
+            let highest = quantiles.iter().copied().fold(f64::NEG_INFINITY, f64::max);
+            if highest > 1.0 {
+                annotations.invalid_quantile(at, highest);
+            }
+            let lowest = quantiles.iter().copied().fold(f64::INFINITY, f64::min);
+            if lowest < 0.0 {
+                annotations.invalid_quantile(at, lowest);
+            }
+        });
+        Ok(Some(quantiles))
+    }
+
+    fn add_series(
+        &self,
+        fold: &Fold,
+        grouping: &Grouping<'_>,
+        all: &mut Groups,
+        series: &Series,
+    ) -> Evaluated<()> {
+        let Groups { places, groups, key, annotations } = all;
+        grouping.write_key(&series.labels, key);
+        let place = match places.get(key.as_slice()) {
+            Some(place) => *place,
+            None => {
+                self.limits.charge(series.column.size())?;
+                let labels = grouping.labels(&series.labels);
+                let cells = (0..series.column.len()).map(|_| Cell::default()).collect();
+                groups.push(Group { labels, drop_name: false, cells });
+                places.insert(key.clone(), groups.len() - 1);
+                groups.len() - 1
+            }
+        };
+        let group = &mut groups[place];
+        group.drop_name |= series.drop_name;
+        for (step, cell) in group.cells.iter_mut().enumerate() {
+            if let Some(value) = series.column.float(step) {
+                if fold.op == AggregateOp::Quantile {
+                    self.limits.charge(1)?;
+                }
+                fold.add_float(&mut cell.state, value);
+            } else if let Some(histogram) = series.column.histogram(step) {
+                fold.add_histogram(cell, histogram, &series.labels, annotations);
+            }
+        }
+        Ok(())
+    }
+
+    /// Folds the groups of a later part of the series into those of the earlier ones.
+    fn add_groups(&self, fold: &Fold, all: &mut Groups, part: Groups) {
+        all.annotations.merge(part.annotations);
+        let mut keys: Vec<(Vec<u8>, usize)> = part.places.into_iter().collect();
+        keys.sort_unstable_by_key(|(_, place)| *place);
+        for ((key, _), group) in keys.into_iter().zip(part.groups) {
+            match all.places.get(&key) {
+                None => {
+                    all.places.insert(key, all.groups.len());
+                    all.groups.push(group);
+                }
+                Some(place) => {
+                    let known = &mut all.groups[*place];
+                    known.drop_name |= group.drop_name;
+                    self.limits.release(group.cells.len());
+                    for (cell, new) in known.cells.iter_mut().zip(group.cells) {
+                        fold.add_cell(cell, new, &mut all.annotations);
+                    }
+                }
+            }
+        }
+    }
+
+    fn count_values(&self, aggregate: &Aggregate, grid: &Grid) -> Evaluated<Vec<Series>> {
+        let parameter = aggregate.parameter.as_ref().expect("type-checked to be there");
+        let literal = super::string(parameter);
+        if !literal.is_utf8 || literal.value.is_empty() {
+            let message = format!("invalid label name {literal}");
+            return Err(crate::limits::EvalError::execution(message));
+        }
+        let mut names = aggregate.grouping.clone();
+        if !aggregate.without {
+            names.push(literal.value.clone());
+        }
+        let grouping = Grouping::new(&names, aggregate.without);
+        let vector = self.vector(&aggregate.inner, grid)?;
+        let mut result: Vec<Series> = Vec::new();
+        let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
+        for series in &vector {
+            for step in 0..grid.count {
+                let value = match series.column.get(step) {
+                    None => continue,
+                    Some(Point::Float(value)) => crate::number::format_value(value),
+                    Some(Point::Histogram(histogram)) => histogram.to_string(),
+                };
+                let mut labels = series.labels.to_builder();
+                labels.set(literal.value.as_str(), value);
+                let labels = grouping.labels(&labels.build());
+                let place = match places.get(&labels) {
+                    Some(place) => *place,
+                    None => {
+                        self.limits.charge(grid.count)?;
+                        let column = Column::absent(grid.count);
+                        result.push(Series { labels: labels.clone(), drop_name: false, column });
+                        places.insert(labels, result.len() - 1);
+                        result.len() - 1
+                    }
+                };
+                let column = &mut result[place].column;
+                column.set_float(step, column.float(step).unwrap_or(0.0) + 1.0);
+            }
+        }
+        self.release(&vector);
+        Ok(result)
+    }
+}
+
+/// How samples are folded.
+struct Fold {
+    op: AggregateOp,
+    /// Where the aggregated expression stands.
+    at: Position,
+}
+
+impl Fold {
+    fn add_float(&self, state: &mut State, value: f64) {
+        *state = match (std::mem::take(state), self.op) {
+            (State::Empty, AggregateOp::Sum) => State::Sum(KahanSum::new(value)),
+            (State::Empty, AggregateOp::Avg) => State::Mean(Mean::new(value)),
+            (State::Empty, AggregateOp::Count) => State::Count(1.0),
+            (State::Empty, AggregateOp::Group) => State::Value(1.0),
+            (State::Empty, AggregateOp::Min | AggregateOp::Max) => State::Value(value),
+            (State::Empty, AggregateOp::Stddev | AggregateOp::Stdvar) => {
+                let squares = if value.is_finite() { 0.0 } else { f64::NAN };
+                State::Variance { count: 1.0, mean: value, squares }
+            }
+            (State::Empty, _) => State::Values(vec![value]),
+            (State::Sum(sum), _) => State::Sum(sum.plus(value)),
+            (State::Mean(mean), _) => State::Mean(mean.plus(value)),
+            (State::Count(count), _) => State::Count(count + 1.0),
+            (State::Value(best), op) => State::Value(better(op, best, value)),
+            (State::Variance { count, mean, squares }, _) => {
+                let count = count + 1.0;
+                let delta = value - mean;
+                let mean = mean + delta / count;
+                State::Variance { count, mean, squares: squares + delta * (value - mean) }
+            }
+            (State::Values(mut values), _) => {
+                values.push(value);
+                State::Values(values)
+            }
+        };
+    }
+
+    fn add_histogram(
+        &self,
+        cell: &mut Cell,
+        histogram: &FloatHistogram,
+        labels: &Labels,
+        annotations: &mut Annotations,
+    ) {
+        match self.op {
+            AggregateOp::Sum | AggregateOp::Avg => match &mut cell.histogram {
+                None => cell.histogram = Some(Box::new(HistogramCell::new(histogram.clone(), 1.0))),
+                Some(known) => {
+                    let new = HistogramCell::new(histogram.clone(), 1.0);
+                    known.add(new, self.at, labels.metric_name(), annotations);
+                }
+            },
+            AggregateOp::Count | AggregateOp::Group => self.add_float(&mut cell.state, 1.0),
+            op => annotations.histogram_ignored_in_aggregation(self.at, op.as_str()),
+        }
+    }
+
+    fn add_cell(&self, cell: &mut Cell, new: Cell, annotations: &mut Annotations) {
+        if let Some(new) = new.histogram {
+            match &mut cell.histogram {
+                None => cell.histogram = Some(new),
+                Some(known) => known.add(*new, self.at, "", annotations),
+            }
+        }
+        cell.state = match (std::mem::take(&mut cell.state), new.state) {
+            (State::Empty, state) | (state, State::Empty) => state,
+            (State::Sum(a), State::Sum(b)) => State::Sum(a.plus(b.sum).plus(b.compensation)),
+            (State::Mean(a), State::Mean(b)) => State::Mean(a.and(b)),
+            (State::Count(a), State::Count(b)) => State::Count(a + b),
+            (State::Value(a), State::Value(b)) => State::Value(better(self.op, a, b)),
+            (
+                State::Variance { count, mean, squares },
+                State::Variance { count: more, mean: other, squares: others },
+            ) => {
+                let (total, delta) = (count + more, other - mean);
+                State::Variance {
+                    count: total,
+                    mean: mean + delta * more / total,
+                    squares: squares + others + delta * delta * count * more / total,
+                }
+            }
+            (State::Values(mut a), State::Values(b)) => {
+                a.extend(b);
+                State::Values(a)
+            }
+            (known, _) => unreachable!("states of one aggregation are of one kind: {known:?}"),
+        };
+    }
+
+    fn finish(&self, cell: Cell, q: f64, annotations: &mut Annotations) -> Option<Point> {
+        if let Some(histogram) = cell.histogram {
+            if !matches!(cell.state, State::Empty) {
+                annotations.mixed_floats_histograms_aggregation(self.at);
+                return None;
+            }
+            return histogram.finish(self, annotations);
+        }
+        Some(Point::Float(match cell.state {
+            State::Empty => return None,
+            State::Sum(sum) => sum.total(),
+            State::Mean(mean) => mean.value(),
+            State::Count(value) | State::Value(value) => value,
+            State::Variance { count, squares, .. } => match self.op {
+                AggregateOp::Stddev => (squares / count).sqrt(),
+                _ => squares / count,
+            },
+            State::Values(mut values) => quantile(q, &mut values),
+        }))
+    }
+}
+
+/// Which of two values `min` or `max` keeps: any number rather than NaN.
+fn better(op: AggregateOp, best: f64, value: f64) -> f64 {
+    let wins = match op {
+        AggregateOp::Min => best > value,
+        AggregateOp::Max => best < value,
+        _ => return best,
+    };
+    if wins || best.is_nan() { value } else { best }
+}
+
+impl HistogramCell {
+    fn new(histogram: FloatHistogram, count: f64) -> Self {
+        use model::histogram::CounterReset::{NotReset, Reset};
+        let hint = histogram.counter_reset;
+        let (reset_seen, no_reset_seen) = (hint == Reset, hint == NotReset);
+        Self { sum: histogram, count, incompatible: false, reset_seen, no_reset_seen }
+    }
+
+    fn add(&mut self, new: Self, at: Position, metric: &str, annotations: &mut Annotations) {
+        if self.incompatible {
+            return;
+        }
+        self.reset_seen |= new.reset_seen;
+        self.no_reset_seen |= new.no_reset_seen;
+        self.count += new.count;
+        match self.sum.add(&new.sum) {
+            Ok(combined) if combined.bounds_reconciled => {
+                annotations.custom_buckets_reconciled(at, "aggregation");
+            }
+            Ok(_) => {}
+            Err(_) => {
+                annotations.mixed_exponential_custom(at, metric);
+                self.incompatible = true;
+            }
+        }
+    }
+
+    fn finish(mut self: Box<Self>, fold: &Fold, annotations: &mut Annotations) -> Option<Point> {
+        if self.incompatible {
+            return None;
+        }
+        if self.reset_seen && self.no_reset_seen {
+            annotations.counter_reset_collision(fold.at, "aggregation");
+        }
+        if fold.op == AggregateOp::Avg {
+            self.sum.divide(self.count);
+        }
+        self.sum.compact();
+        Some(Point::Histogram(std::sync::Arc::new(self.sum)))
+    }
+}

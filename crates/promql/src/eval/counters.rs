@@ -1,0 +1,321 @@
+//! How fast values grow: `rate` and its family.
+//!
+//! `rate`, `increase` and `delta` see samples inside the window only, and extrapolate to its ends
+//! where the series seems to cover them. With `anchored` the sample before the window stands for its
+//! start; with `smoothed` the values at both ends are interpolated.
+//!
+//! - Source: Prometheus `promql/functions.go` (`extrapolatedRate`, `extendedRate`, `instantValue`).
+
+use std::sync::Arc;
+
+use model::{FloatHistogram, Timestamp};
+use storage::Columns;
+
+use super::column::Point;
+use super::window::{Function, Window};
+use super::{Evaluated, histogram};
+use crate::annotations::Annotations;
+use crate::ast::Extension;
+use crate::limits::EvalError;
+
+pub(super) static FUNCTIONS: &[Function] = &[
+    Function { name: "rate", apply: |w, notes| growth(w, notes, RATE) },
+    Function { name: "increase", apply: |w, notes| growth(w, notes, INCREASE) },
+    Function { name: "delta", apply: |w, notes| growth(w, notes, DELTA) },
+    Function { name: "irate", apply: |w, notes| Ok(last_two(w, notes, true)) },
+    Function { name: "idelta", apply: |w, notes| Ok(last_two(w, notes, false)) },
+    Function {
+        name: "resets",
+        apply: |w, _| {
+            Ok(count_pairs(w, |before, after| match (before, after) {
+                (Seen::Float(before), Seen::Float(after)) => after < before,
+                (Seen::Histogram(before), Seen::Histogram(after)) => after.is_reset_since(before),
+                _ => true,
+            }))
+        },
+    },
+    Function {
+        name: "changes",
+        apply: |w, _| {
+            Ok(count_pairs(w, |before, after| match (before, after) {
+                (Seen::Float(before), Seen::Float(after)) => {
+                    before != after && !(before.is_nan() && after.is_nan())
+                }
+                (Seen::Histogram(before), Seen::Histogram(after)) => before != after,
+                _ => true,
+            }))
+        },
+    },
+];
+
+/// What tells `rate`, `increase` and `delta` apart.
+#[derive(Clone, Copy)]
+struct Growth {
+    /// A fall is a reset to zero.
+    is_counter: bool,
+    per_second: bool,
+}
+
+const RATE: Growth = Growth { is_counter: true, per_second: true };
+const INCREASE: Growth = Growth { is_counter: true, per_second: false };
+const DELTA: Growth = Growth { is_counter: false, per_second: false };
+
+fn growth(
+    window: &Window<'_>,
+    notes: &mut Annotations,
+    growth: Growth,
+) -> Evaluated<Option<Point>> {
+    if window.extension != Extension::None {
+        return extended(window, growth);
+    }
+    if !window.values.is_empty() && !window.histograms.is_empty() {
+        notes.mixed_floats_histograms(window.position, window.metric());
+        return Ok(None);
+    }
+    if let [first, .., last] = window.histograms {
+        let Some(mut result) = histogram::increase(window, notes, growth.is_counter) else {
+            return Ok(None);
+        };
+        let start = (first.1.count, result.count);
+        let covered = (first.0, last.0, window.histograms.len());
+        result.scale(extrapolation(window, growth, covered, start));
+        return Ok(Some(Point::Histogram(Arc::new(result))));
+    }
+    let (&[first, .., last], &[first_time, .., last_time]) = (window.values, window.times) else {
+        return Ok(None);
+    };
+    let mut increase = last - first;
+    for reset in window.resets {
+        increase += window.values[reset - window.skipped - 1];
+    }
+    let covered = (first_time, last_time, window.values.len());
+    let factor = extrapolation(window, growth, covered, (first, increase));
+    Ok(Some(Point::Float(increase * factor)))
+}
+
+/// What the growth between the first and the last sample is to be multiplied by.
+///
+/// A gap to an end of the window that is not much longer than the average distance between samples
+/// is bridged; otherwise the series is taken to begin or end half such a distance away. A counter is
+/// not extrapolated to below zero: `at_first` and `growth` tell where it was zero.
+fn extrapolation(
+    window: &Window<'_>,
+    kind: Growth,
+    (first, last, count): (Timestamp, Timestamp, usize),
+    (at_first, increase): (f64, f64),
+) -> f64 {
+    let seconds = |millis: i64| millis as f64 / 1000.0;
+    let mut to_start = seconds(first.as_millis() - window.start);
+    let mut to_end = seconds(window.end - last.as_millis());
+    let sampled = seconds(last.millis_since(first));
+    let average = sampled / (count - 1) as f64;
+    let threshold = average * 1.1;
+    if to_start >= threshold {
+        to_start = average / 2.0;
+    }
+    if kind.is_counter && increase > 0.0 && at_first >= 0.0 {
+        let to_zero = sampled * (at_first / increase);
+        if to_zero < to_start {
+            to_start = to_zero;
+        }
+    }
+    if to_end >= threshold {
+        to_end = average / 2.0;
+    }
+    let factor = (sampled + to_start + to_end) / sampled;
+    if kind.per_second { factor / window.range_seconds() } else { factor }
+}
+
+/// The growth between the very ends of the window.
+fn extended(window: &Window<'_>, growth: Growth) -> Evaluated<Option<Point>> {
+    if !window.histograms.is_empty() {
+        return Err(no_histograms());
+    }
+    let Some(bounds) = Bounds::find(window.times, window.values, window, growth.is_counter) else {
+        return Ok(None);
+    };
+    let mut increase = bounds.right - bounds.left;
+    if growth.is_counter {
+        let mut previous = bounds.left;
+        for &value in &window.values[bounds.inside] {
+            if value < previous {
+                increase += previous;
+            }
+            previous = value;
+        }
+        if bounds.right < previous {
+            increase += previous;
+        }
+    }
+    if growth.per_second {
+        increase /= window.range_seconds();
+    }
+    Ok(Some(Point::Float(increase)))
+}
+
+fn no_histograms() -> EvalError {
+    let message = "smoothed and anchored modifiers do not work with native histograms";
+    EvalError::execution(message)
+}
+
+/// The values at the ends of an extended window, and which samples lie between.
+struct Bounds {
+    left: f64,
+    right: f64,
+    inside: std::ops::Range<usize>,
+}
+
+impl Bounds {
+    /// Nothing where no sample is after the start of the window.
+    fn find(
+        times: &[Timestamp],
+        values: &[f64],
+        window: &Window<'_>,
+        is_counter: bool,
+    ) -> Option<Self> {
+        let (start, end) = (window.start, window.end);
+        Self::between(times, values, (start, end), window.extension, is_counter)
+    }
+
+    fn between(
+        times: &[Timestamp],
+        values: &[f64],
+        (start, end): (i64, i64),
+        extension: Extension,
+        is_counter: bool,
+    ) -> Option<Self> {
+        let millis = |index: usize| times[index].as_millis();
+        let mut last = times.len().checked_sub(1)?;
+        let mut first = times[..last].partition_point(|t| t.as_millis() <= start).saturating_sub(1);
+        let smoothed = extension == Extension::Smoothed;
+        if smoothed {
+            last = times[..last].partition_point(|t| t.as_millis() < end);
+        }
+        if millis(last) <= start {
+            return None;
+        }
+        let between = |left: usize, at: i64| {
+            let (mut from, to) = (values[left], values[left + 1]);
+            if is_counter && to < from {
+                from = 0.0; // the counter began anew in between
+            }
+            let (began, ended) = (millis(left), millis(left + 1));
+            from + (to - from) * (at - began) as f64 / (ended - began) as f64
+        };
+        let left = match smoothed && millis(first) < start {
+            true => between(first, start),
+            false => values[first],
+        };
+        let right = match smoothed && last > 0 && millis(last) > end {
+            true => between(last - 1, end),
+            false => values[last],
+        };
+        if millis(first) <= start {
+            first += 1;
+        }
+        let inside_end = if millis(last) >= end { last } else { last + 1 };
+        Some(Self { left, right, inside: first..inside_end.max(first) })
+    }
+}
+
+/// Replaces samples beyond `start` and `end` by values at these times.
+pub(super) fn extend(
+    columns: &mut Columns,
+    extension: Extension,
+    start: i64,
+    end: i64,
+) -> Evaluated<()> {
+    if !columns.histograms.is_empty() {
+        return Err(no_histograms());
+    }
+    let (times, values) = (&columns.timestamps, &columns.values);
+    let Some(bounds) = Bounds::between(times, values, (start, end), extension, false) else {
+        columns.clear();
+        return Ok(());
+    };
+    let mut extended = Columns::default();
+    let mut push = |timestamp, value| extended.push(model::Sample { timestamp, value });
+    push(Timestamp::from_millis(start), bounds.left);
+    for index in bounds.inside {
+        push(times[index], values[index]);
+    }
+    push(Timestamp::from_millis(end), bounds.right);
+    *columns = extended;
+    Ok(())
+}
+
+/// A sample of either kind.
+#[derive(Clone, Copy)]
+pub(super) enum Seen<'a> {
+    Float(f64),
+    Histogram(&'a FloatHistogram),
+}
+
+impl Window<'_> {
+    /// Samples of both kinds in order of time.
+    pub(super) fn samples(&self) -> impl Iterator<Item = (Timestamp, Seen<'_>)> {
+        let (mut float, mut histogram) = (0, 0);
+        std::iter::from_fn(move || {
+            let float_time = self.times.get(float);
+            let next = self.histograms.get(histogram);
+            if float_time.is_some_and(|time| next.is_none_or(|(other, _)| time <= other)) {
+                float += 1;
+                return Some((self.times[float - 1], Seen::Float(self.values[float - 1])));
+            }
+            histogram += 1;
+            next.map(|(time, found)| (*time, Seen::Histogram(found)))
+        })
+    }
+}
+
+/// `irate` and `idelta`: from the last two samples alone.
+fn last_two(window: &Window<'_>, notes: &mut Annotations, is_rate: bool) -> Option<Point> {
+    let mut pair = [None, None];
+    for sample in window.samples() {
+        pair = [pair[1], Some(sample)];
+    }
+    let [Some((before_time, before)), Some((after_time, after))] = pair else { return None };
+    let seconds = after_time.millis_since(before_time) as f64 / 1000.0;
+    if seconds == 0.0 {
+        return None;
+    }
+    match (before, after) {
+        (Seen::Float(before), Seen::Float(after)) => {
+            let grown = if is_rate && after < before { after } else { after - before };
+            Some(Point::Float(if is_rate { grown / seconds } else { grown }))
+        }
+        (Seen::Histogram(before), Seen::Histogram(after)) => {
+            let mut grown = histogram::difference(window, notes, before, after, is_rate)?;
+            if is_rate {
+                grown.divide(seconds);
+            }
+            Some(Point::Histogram(Arc::new(grown)))
+        }
+        _ => {
+            notes.mixed_floats_histograms(window.position, window.metric());
+            None
+        }
+    }
+}
+
+/// How often `counts` holds for a sample and the next one.
+fn count_pairs(window: &Window<'_>, counts: impl Fn(Seen<'_>, Seen<'_>) -> bool) -> Option<Point> {
+    let mut skip = 0;
+    if window.extension == Extension::Anchored {
+        let last = window.times.last()?;
+        if last.as_millis() <= window.start {
+            return None;
+        }
+        let all_but_last = &window.times[..window.times.len() - 1];
+        let not_after = all_but_last.partition_point(|time| time.as_millis() <= window.start);
+        skip = not_after.saturating_sub(1);
+    }
+    let mut samples = window.samples().skip(skip).map(|(_, sample)| sample);
+    let mut before = samples.next()?;
+    let mut count = 0;
+    for after in samples {
+        count += usize::from(counts(before, after));
+        before = after;
+    }
+    Some(Point::Float(count as f64))
+}

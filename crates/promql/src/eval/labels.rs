@@ -1,0 +1,169 @@
+//! Functions of labels, and what keeps label sets unique.
+
+use std::collections::hash_map::Entry;
+
+use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
+use rustc_hash::FxHashMap;
+
+use super::column::Column;
+use super::{Evaluated, Evaluation, Grid, Series, string};
+use crate::ast::{Call, Expr};
+use crate::limits::EvalError;
+
+/// The labels that say which metric a series is of.
+const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
+
+pub(super) fn without_metadata(labels: &Labels) -> Labels {
+    labels.without(&METADATA)
+}
+
+pub(super) fn same_labelset() -> EvalError {
+    EvalError::execution("vector cannot contain metrics with the same labelset")
+}
+
+pub(super) fn contains_same(series: &[Series]) -> bool {
+    let mut seen = rustc_hash::FxHashSet::default();
+    !series.iter().all(|series| seen.insert(&series.labels))
+}
+
+/// Makes one series of those with the same labels; an error if two have a value at one time.
+pub(super) fn merged(series: Vec<Series>) -> Evaluated<Vec<Series>> {
+    if !contains_same(&series) {
+        return Ok(series);
+    }
+    let mut unique: Vec<Series> = Vec::with_capacity(series.len());
+    let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
+    for series in series {
+        match places.entry(series.labels.clone()) {
+            Entry::Vacant(entry) => {
+                entry.insert(unique.len());
+                unique.push(series);
+            }
+            Entry::Occupied(entry) => {
+                if !unique[*entry.get()].column.merge(&series.column) {
+                    return Err(same_labelset());
+                }
+            }
+        }
+    }
+    Ok(unique)
+}
+
+impl Evaluation<'_> {
+    /// One series where the vector has none at all.
+    pub(super) fn absent(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
+        let arg = call.args[0].unwrapped();
+        let stream = match self.windows(call, grid)? {
+            Some(windows) => {
+                super::stream::Stream::new(super::stream::Source::Windows(windows), grid)
+            }
+            None => self.stream(arg, grid)?,
+        };
+        let parts = self.fold(
+            stream,
+            || vec![false; grid.count],
+            |present: &mut Vec<bool>, series| {
+                for (step, present) in present.iter_mut().enumerate() {
+                    *present |= series.column.is_present(step);
+                }
+                Ok(())
+            },
+        )?;
+        let mut column = Column::absent(grid.count);
+        for step in 0..grid.count {
+            if !parts.iter().any(|present| present[step]) {
+                column.set_float(step, 1.0);
+            }
+        }
+        self.limits.charge(grid.count)?;
+        let labels = labels_of_absent(arg);
+        Ok(if column.is_empty() {
+            self.limits.release(grid.count);
+            Vec::new()
+        } else {
+            vec![Series { labels, drop_name: false, column }]
+        })
+    }
+
+    pub(super) fn label_replace(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
+        let [target, replacement, source, pattern] =
+            [1, 2, 3, 4].map(|index| string(&call.args[index]));
+        let pattern = &pattern.value;
+        let regex = regex::Regex::new(&format!("^(?s:{pattern})$")).map_err(|_| {
+            let message = "invalid regular expression in label_replace()";
+            EvalError::execution(format!("{message}: {pattern}"))
+        })?;
+        let target = valid_name(target, "invalid destination label name in label_replace()")?;
+        let replacement = &replacement.value;
+        let mut vector = self.vector(&call.args[0], grid)?;
+        for series in &mut vector {
+            let value = series.labels.value(&source.value);
+            let Some(captures) = regex.captures(value) else { continue };
+            let mut new = String::new();
+            captures.expand(replacement, &mut new);
+            series.labels = with_label(&series.labels, target, new);
+            if target == METRIC_NAME {
+                series.drop_name = false;
+            }
+        }
+        merged(vector)
+    }
+
+    pub(super) fn label_join(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
+        let separator = string(&call.args[2]);
+        let sources: Vec<&str> = call.args[3..]
+            .iter()
+            .map(|arg| valid_name(string(arg), "invalid source label name in label_join()"))
+            .collect::<Evaluated<_>>()?;
+        let target = string(&call.args[1]);
+        let target = valid_name(target, "invalid destination label name in label_join()")?;
+        let mut vector = self.vector(&call.args[0], grid)?;
+        for series in &mut vector {
+            let values: Vec<&str> =
+                sources.iter().map(|source| series.labels.value(source)).collect();
+            let joined = values.join(&separator.value);
+            series.labels = with_label(&series.labels, target, joined);
+            if target == METRIC_NAME {
+                series.drop_name = false;
+            }
+        }
+        merged(vector)
+    }
+}
+
+fn with_label(labels: &Labels, name: &str, value: String) -> Labels {
+    let mut builder = labels.to_builder();
+    builder.set(name, value);
+    builder.build()
+}
+
+/// A label name is any text that is UTF-8 and not empty.
+pub(super) fn valid_name<'a>(
+    literal: &'a crate::ast::StringLiteral,
+    message: &str,
+) -> Evaluated<&'a str> {
+    if literal.is_utf8 && !literal.value.is_empty() {
+        return Ok(&literal.value);
+    }
+    Err(EvalError::execution(format!("{message}: {}", literal.value)))
+}
+
+/// What the selector says for sure about series that are not there.
+fn labels_of_absent(expr: &Expr) -> Labels {
+    let matchers = match expr {
+        Expr::Vector(selector) => &selector.matchers,
+        Expr::Matrix(selector) => &selector.vector.matchers,
+        _ => return Labels::empty(),
+    };
+    let mut labels = LabelsBuilder::default();
+    let mut named: Vec<&str> = Vec::new();
+    for matcher in matchers.iter().filter(|matcher| matcher.name() != METRIC_NAME) {
+        if matcher.op() == MatchOp::Equal && !named.contains(&matcher.name()) {
+            labels.set(matcher.name(), matcher.value());
+            named.push(matcher.name());
+        } else {
+            labels.remove(matcher.name());
+        }
+    }
+    labels.build()
+}

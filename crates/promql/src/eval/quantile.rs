@@ -1,0 +1,22 @@
+//! Quantiles of plain values.
+
+/// The `q`-quantile, interpolated between the two values around it. Sorts `values`; NaN is the
+/// smallest value.
+pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
+    let last = values.len() - 1;
+    let rank = q * last as f64;
+    let lower = rank.floor() as usize;
+    let upper = (lower + 1).min(last);
+    let weight = rank - rank.floor();
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}

@@ -1,0 +1,314 @@
+//! Selectors: which series and samples an expression is about.
+//!
+//! An instant selector takes, at each time, a series' newest sample that is not older than the
+//! lookback; a staleness marker ends it at once. Ranges are open at their start.
+
+use std::time::Duration;
+
+use model::{METRIC_NAME, MatchOp, Sample, TimeRange, Timestamp, is_stale};
+use storage::{Columns, Selection, SelectionHints, SeriesSet};
+
+use super::column::Point;
+use super::stream::Scratch;
+use super::{Evaluated, Evaluation, Grid, Series};
+use crate::ast::{
+    At, BinaryOp, DurationExpr, DurationKind, Extension, MatrixSelector, Modifiers, Span,
+    VectorSelector,
+};
+use crate::limits::EvalError;
+use crate::value::MatrixSeries;
+
+/// Which time a selector looks at when its expression is evaluated at another.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Timing {
+    at: Option<i64>,
+    offset: i64,
+}
+
+impl Timing {
+    pub(super) const fn reference(&self, time: i64) -> i64 {
+        let time = match self.at {
+            Some(at) => at,
+            None => time,
+        };
+        time.saturating_sub(self.offset)
+    }
+}
+
+/// An instant selector, its series found.
+pub(super) struct Instants {
+    set: Box<dyn SeriesSet>,
+    timing: Timing,
+    /// Give the time of a sample in seconds instead of its value.
+    timestamps: bool,
+    smoothed: bool,
+    pub(super) names_are_equal: bool,
+}
+
+impl Instants {
+    pub(super) fn len(&self) -> usize {
+        self.set.len()
+    }
+}
+
+impl Evaluation<'_> {
+    pub(super) fn instants(
+        &self,
+        selector: &VectorSelector,
+        grid: &Grid,
+        timestamps: bool,
+    ) -> Evaluated<Instants> {
+        let timing = self.timing(&selector.time)?;
+        let smoothed = selector.extension == Extension::Smoothed;
+        let (first, last) = (timing.reference(grid.start), timing.reference(grid.end()));
+        let last = if smoothed { last.saturating_add(self.lookback()) } else { last };
+        let after = first.saturating_sub(self.lookback());
+        let hints = SelectionHints {
+            step: (grid.step > 0).then(|| Duration::from_millis(grid.step.unsigned_abs())),
+            ..SelectionHints::default()
+        };
+        let set = self.select(selector, after, last, hints)?;
+        let names_are_equal = self.names_are_equal(selector);
+        Ok(Instants { set, timing, timestamps, smoothed, names_are_equal })
+    }
+
+    pub(super) fn select(
+        &self,
+        selector: &VectorSelector,
+        after: i64,
+        until: i64,
+        hints: SelectionHints,
+    ) -> Evaluated<Box<dyn SeriesSet>> {
+        let start = Timestamp::from_millis(after.saturating_add(1));
+        let range = TimeRange::new(start, Timestamp::from_millis(until));
+        let selection = Selection { range, matchers: selector.matchers.clone(), hints };
+        Ok(self.storage.select(&selection)?)
+    }
+
+    /// Whether all series of `selector` have one metric name.
+    pub(super) fn names_are_equal(&self, selector: &VectorSelector) -> bool {
+        let by_name =
+            selector.matchers.iter().any(|m| m.name() == METRIC_NAME && m.op() == MatchOp::Equal);
+        by_name && !self.options.type_and_unit_labels
+    }
+
+    /// Fills in the series at `index`.
+    pub(super) fn read_instants(
+        &self,
+        instants: &Instants,
+        grid: &Grid,
+        index: usize,
+        series: &mut Series,
+        scratch: &mut Scratch,
+    ) -> Evaluated<()> {
+        let columns = &mut scratch.columns;
+        columns.clear();
+        instants.set.read(index, columns)?;
+        let size = columns.len() + columns.histograms.len();
+        self.limits.charge(size)?;
+        series.labels = instants.set.labels(index);
+        series.drop_name = false;
+        if instants.smoothed {
+            self.smoothed_values(instants, grid, columns, series)?;
+        } else {
+            self.newest_values(instants, grid, columns, series);
+        }
+        self.limits.release(size);
+        Ok(())
+    }
+
+    fn newest_values(
+        &self,
+        instants: &Instants,
+        grid: &Grid,
+        columns: &Columns,
+        series: &mut Series,
+    ) {
+        let (mut floats, mut histograms) = (0, 0);
+        for (step, time) in grid.times().enumerate() {
+            let reference = instants.timing.reference(time);
+            let oldest = reference.saturating_sub(self.lookback());
+            while columns.timestamps.get(floats).is_some_and(|t| t.as_millis() <= reference) {
+                floats += 1;
+            }
+            while columns.histograms.get(histograms).is_some_and(|h| h.0.as_millis() <= reference) {
+                histograms += 1;
+            }
+            let float = floats.checked_sub(1).map(|at| columns.timestamps[at]);
+            let histogram = histograms.checked_sub(1).map(|at| columns.histograms[at].0);
+            let Some(newest) = float.max(histogram).filter(|t| t.as_millis() > oldest) else {
+                continue;
+            };
+            let point = if float == Some(newest) {
+                Point::Float(columns.values[floats - 1])
+            } else {
+                Point::Histogram(columns.histograms[histograms - 1].1.clone())
+            };
+            let is_stale = match &point {
+                Point::Float(value) => is_stale(*value),
+                Point::Histogram(histogram) => is_stale(histogram.sum),
+            };
+            if !is_stale {
+                let value = || Point::Float(newest.as_millis() as f64 / 1000.0);
+                series.column.set(step, Some(if instants.timestamps { value() } else { point }));
+            }
+        }
+    }
+
+    /// Values interpolated between the samples around each time.
+    fn smoothed_values(
+        &self,
+        instants: &Instants,
+        grid: &Grid,
+        columns: &mut Columns,
+        series: &mut Series,
+    ) -> Evaluated<()> {
+        drop_stale(columns);
+        if !columns.histograms.is_empty() {
+            let message = "smoothed and anchored modifiers do not work with native histograms";
+            return Err(EvalError::execution(message));
+        }
+        let lookback = self.lookback();
+        for (step, time) in grid.times().enumerate() {
+            let time = instants.timing.reference(time);
+            let millis = |index: usize| columns.timestamps[index].as_millis();
+            let next = columns.timestamps.partition_point(|t| t.as_millis() < time);
+            let after = (next < columns.len() && millis(next) <= time.saturating_add(lookback))
+                .then_some(next);
+            let before =
+                next.checked_sub(1).filter(|at| millis(*at) > time.saturating_sub(lookback));
+            let value = match (before, after) {
+                (_, Some(after)) if millis(after) == time => columns.values[after],
+                (Some(before), Some(after)) => {
+                    let (left, right) = (columns.values[before], columns.values[after]);
+                    let part =
+                        (time - millis(before)) as f64 / (millis(after) - millis(before)) as f64;
+                    left + (right - left) * part
+                }
+                (Some(before), None) => columns.values[before],
+                (None, _) => continue,
+            };
+            series.column.set_float(step, value);
+        }
+        Ok(())
+    }
+
+    /// The samples of a range selector that is itself the query.
+    pub(super) fn raw_samples(&self, selector: &MatrixSelector) -> Evaluated<Vec<MatrixSeries>> {
+        let timing = self.timing(&selector.vector.time)?;
+        let range = self.positive_millis(&selector.range)?;
+        let until = timing.reference(self.query.start);
+        let after = until.saturating_sub(range);
+        let (from, to) = self.extended(selector.vector.extension, after, until);
+        let set = self.select(&selector.vector, from, to, SelectionHints::default())?;
+        let mut matrix = Vec::new();
+        let mut columns = Columns::default();
+        for index in 0..set.len() {
+            self.limits.check()?;
+            columns.clear();
+            set.read(index, &mut columns)?;
+            drop_stale(&mut columns);
+            self.limits.charge(columns.len() + columns.histograms.len())?;
+            if selector.vector.extension != Extension::None {
+                super::counters::extend(&mut columns, selector.vector.extension, after, until)?;
+            }
+            if !columns.is_empty() || !columns.histograms.is_empty() {
+                let samples: Vec<Sample> = columns.iter().collect();
+                let histograms = columns.histograms.clone();
+                matrix.push(MatrixSeries { labels: set.labels(index), samples, histograms });
+            }
+        }
+        Ok(matrix)
+    }
+
+    /// How far an extended range selector looks beyond its range.
+    pub(super) fn extended(&self, extension: Extension, after: i64, until: i64) -> (i64, i64) {
+        let lookback = self.lookback();
+        match extension {
+            Extension::None => (after, until),
+            Extension::Anchored => (after.saturating_sub(lookback), until),
+            Extension::Smoothed => (after.saturating_sub(lookback), until.saturating_add(lookback)),
+        }
+    }
+
+    pub(super) fn timing(&self, time: &Modifiers) -> Evaluated<Timing> {
+        let at = time.at.map(|at| match at {
+            At::Millis(millis) => millis,
+            At::Start => self.query.start,
+            At::End => self.query.end(),
+        });
+        let offset = match &time.offset {
+            Some(offset) => self.millis(offset)?,
+            None => 0,
+        };
+        Ok(Timing { at, offset })
+    }
+
+    pub(super) fn positive_millis(&self, span: &Span) -> Evaluated<i64> {
+        match (self.millis(span)?, span) {
+            (millis, Span::Expr(expr)) if millis <= 0 => {
+                Err(duration_error(expr, "duration must be greater than 0"))
+            }
+            (millis, _) => Ok(millis),
+        }
+    }
+
+    fn millis(&self, span: &Span) -> Evaluated<i64> {
+        match span {
+            Span::Millis(millis) => Ok(*millis),
+            Span::Expr(expr) => {
+                let seconds = self.seconds(expr)?;
+                if !seconds.is_finite() || seconds.abs() > i64::MAX as f64 / 1e9 {
+                    return Err(duration_error(expr, "duration is out of range"));
+                }
+                Ok((seconds * 1000.0) as i64)
+            }
+        }
+    }
+
+    fn seconds(&self, expr: &DurationExpr) -> Evaluated<f64> {
+        Ok(match &expr.kind {
+            DurationKind::Literal(number) => number.value,
+            DurationKind::Step => self.query.step as f64 / 1000.0,
+            DurationKind::Range => (self.query.end() - self.query.start) as f64 / 1000.0,
+            DurationKind::Paren(inner) | DurationKind::Positive(inner) => self.seconds(inner)?,
+            DurationKind::Negative(inner) => -self.seconds(inner)?,
+            DurationKind::Min(a, b) => super::math::min(self.seconds(a)?, self.seconds(b)?),
+            DurationKind::Max(a, b) => super::math::max(self.seconds(a)?, self.seconds(b)?),
+            DurationKind::Binary(op, left, right) => {
+                let (left, right) = (self.seconds(left)?, self.seconds(right)?);
+                match op {
+                    BinaryOp::Div if right == 0.0 => {
+                        return Err(duration_error(expr, "division by zero"));
+                    }
+                    BinaryOp::Mod if right == 0.0 => {
+                        return Err(duration_error(expr, "modulo by zero"));
+                    }
+                    op => super::binary::scalars(*op, left, right),
+                }
+            }
+        })
+    }
+}
+
+fn duration_error(expr: &DurationExpr, message: &str) -> EvalError {
+    let (start, end) = (expr.position.start, expr.position.end);
+    EvalError::execution(format!("{start}:{end}: {message}"))
+}
+
+/// Range selectors do not see staleness markers.
+pub(super) fn drop_stale(columns: &mut Columns) {
+    if columns.values.iter().any(|value| is_stale(*value)) {
+        let mut kept = 0;
+        for index in 0..columns.values.len() {
+            if !is_stale(columns.values[index]) {
+                columns.values[kept] = columns.values[index];
+                columns.timestamps[kept] = columns.timestamps[index];
+                kept += 1;
+            }
+        }
+        columns.values.truncate(kept);
+        columns.timestamps.truncate(kept);
+    }
+    columns.histograms.retain(|(_, histogram)| !is_stale(histogram.sum));
+}

@@ -1,0 +1,411 @@
+//! Vectors that come one series at a time.
+//!
+//! A stream is a source of series and the stages each of them goes through. Whoever pulls it decides
+//! what is kept: [`Evaluation::collect`] keeps every series, an aggregation only its groups.
+//!
+//! - STREAM-1: series are visited in the order of the source, also when several threads share the
+//!   work: each has a contiguous part, and their states are handed back in order.
+
+use std::ops::Range;
+
+use storage::Columns;
+
+use super::column::Column;
+use super::selector::Instants;
+use super::window::Windows;
+use super::{Evaluated, Evaluation, Grid, Series, binary, calendar, histogram, labels, math};
+use crate::annotations::Annotations;
+use crate::ast::{Binary, BinaryOp, Call, Expr, Unary, ValueType};
+use crate::position::Position;
+
+/// Fewer series than this are not worth a further thread.
+const SERIES_PER_THREAD: usize = 512;
+
+pub(super) struct Stream<'a> {
+    pub(super) source: Source<'a>,
+    stages: Vec<Stage<'a>>,
+    grid: Grid,
+    /// A stage takes the names off series that may have differed only by them.
+    may_collide: bool,
+}
+
+pub(super) enum Source<'a> {
+    Instants(Instants),
+    Windows(Windows<'a>),
+    Ready(Vec<Series>),
+}
+
+/// What happens to one series after another.
+enum Stage<'a> {
+    /// Of index and value; histograms are dropped.
+    Floats(Box<dyn Fn(usize, f64) -> f64 + Send + Sync + 'a>),
+    /// Floats are dropped.
+    Histograms(fn(&model::FloatHistogram) -> f64),
+    Negate,
+    Scalar {
+        op: BinaryOp,
+        scalar: Vec<f64>,
+        scalar_is_left: bool,
+        returns_bool: bool,
+        position: Position,
+    },
+    /// Nothing is left: the arguments exclude every value.
+    Nothing,
+}
+
+/// What one thread needs while it works on series.
+#[derive(Default)]
+pub(super) struct Scratch {
+    pub(super) columns: Columns,
+    pub(super) annotations: Annotations,
+    pub(super) resets: Vec<usize>,
+}
+
+impl<'a> Stream<'a> {
+    pub(super) fn new(source: Source<'a>, grid: &Grid) -> Self {
+        let may_collide = match &source {
+            Source::Windows(windows) => windows.may_collide,
+            Source::Instants(_) | Source::Ready(_) => false,
+        };
+        Self { source, stages: Vec::new(), grid: *grid, may_collide }
+    }
+
+    fn len(&self) -> usize {
+        match &self.source {
+            Source::Instants(instants) => instants.len(),
+            Source::Windows(windows) => windows.len(),
+            Source::Ready(series) => series.len(),
+        }
+    }
+
+    fn then(mut self, stage: Stage<'a>, renames: bool) -> Self {
+        self.may_collide |= renames && !self.source.names_are_equal();
+        self.stages.push(stage);
+        self
+    }
+}
+
+impl Source<'_> {
+    /// Whether no two series differ by what [`labels::without_metadata`] takes off.
+    fn names_are_equal(&self) -> bool {
+        match self {
+            Self::Instants(instants) => instants.names_are_equal,
+            Self::Windows(windows) => windows.names_are_equal,
+            Self::Ready(_) => false,
+        }
+    }
+}
+
+impl Evaluation<'_> {
+    /// The stream of any vector expression; what cannot be streamed is evaluated first.
+    pub(super) fn stream<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
+        if self.evaluates_once(expr, grid) {
+            return Ok(Stream::new(Source::Ready(self.vector(expr, grid)?), grid));
+        }
+        match expr {
+            Expr::Paren(paren) => self.stream(&paren.inner, grid),
+            Expr::Vector(selector) => {
+                Ok(Stream::new(Source::Instants(self.instants(selector, grid, false)?), grid))
+            }
+            Expr::Unary(Unary { negative: false, inner, .. }) => self.stream(inner, grid),
+            Expr::Unary(unary) => Ok(self.stream(&unary.inner, grid)?.then(Stage::Negate, true)),
+            Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
+                (ValueType::Vector, ValueType::Vector) => self.ready(expr, grid),
+                (ValueType::Vector, _) => {
+                    let scalar = self.scalar(&binary.rhs, grid)?;
+                    let stream = self.stream(&binary.lhs, grid)?;
+                    Ok(with_scalar(stream, binary, scalar, false, expr.position()))
+                }
+                _ => {
+                    let scalar = self.scalar(&binary.lhs, grid)?;
+                    let stream = self.stream(&binary.rhs, grid)?;
+                    Ok(with_scalar(stream, binary, scalar, true, expr.position()))
+                }
+            },
+            Expr::Call(call) => match self.windows(call, grid)? {
+                Some(windows) => Ok(Stream::new(Source::Windows(windows), grid)),
+                None => self.stream_call(expr, call, grid),
+            },
+            _ => self.ready(expr, grid),
+        }
+    }
+
+    fn ready<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
+        Ok(Stream::new(Source::Ready(self.vector(expr, grid)?), grid))
+    }
+
+    /// Functions of one sample each.
+    fn stream_call<'e>(
+        &self,
+        expr: &'e Expr,
+        call: &'e Call,
+        grid: &Grid,
+    ) -> Evaluated<Stream<'e>> {
+        let name = call.function.name;
+        let stage = if let Some(apply) = math::function(name) {
+            Stage::Floats(Box::new(move |_, value| apply(value)))
+        } else if let Some(part) = calendar::part(name) {
+            if call.args.is_empty() {
+                return self.ready(expr, grid);
+            }
+            Stage::Floats(Box::new(move |_, value| part(value)))
+        } else if let Some(apply) = histogram::function(name) {
+            Stage::Histograms(apply)
+        } else {
+            match name {
+                "clamp" => {
+                    let lower = self.scalar(&call.args[1], grid)?;
+                    let upper = self.scalar(&call.args[2], grid)?;
+                    return self.clamp(&call.args[0], grid, lower, upper);
+                }
+                "clamp_min" => {
+                    let lower = self.scalar(&call.args[1], grid)?;
+                    return self.clamp(&call.args[0], grid, lower, vec![f64::INFINITY; grid.count]);
+                }
+                "clamp_max" => {
+                    let upper = self.scalar(&call.args[1], grid)?;
+                    let lower = vec![f64::NEG_INFINITY; grid.count];
+                    return self.clamp(&call.args[0], grid, lower, upper);
+                }
+                "round" => {
+                    let nearest = match call.args.get(1) {
+                        Some(nearest) => self.scalar(nearest, grid)?,
+                        None => vec![1.0; grid.count],
+                    };
+                    Stage::Floats(Box::new(move |step, value| math::round(value, nearest[step])))
+                }
+                "timestamp" => return self.timestamps(&call.args[0], grid),
+                _ => return self.ready(expr, grid),
+            }
+        };
+        Ok(self.stream(&call.args[0], grid)?.then(stage, true))
+    }
+
+    fn clamp<'e>(
+        &self,
+        expr: &'e Expr,
+        grid: &Grid,
+        lower: Vec<f64>,
+        upper: Vec<f64>,
+    ) -> Evaluated<Stream<'e>> {
+        let stream = self.stream(expr, grid)?;
+        if lower.iter().zip(&upper).all(|(lower, upper)| upper < lower) {
+            return Ok(stream.then(Stage::Nothing, true));
+        }
+        let apply = move |step: usize, value| match upper[step] < lower[step] {
+            true => model::STALE_NAN, // no result at this time
+            false => math::max(lower[step], math::min(upper[step], value)),
+        };
+        Ok(stream.then(Stage::Floats(Box::new(apply)), true))
+    }
+
+    /// When samples were taken; of anything but a selector, the time of evaluation.
+    fn timestamps<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
+        if let Expr::Vector(selector) = expr.unwrapped() {
+            let instants = self.instants(selector, grid, true)?;
+            let stage = Stage::Floats(Box::new(|_, value| value));
+            return Ok(Stream::new(Source::Instants(instants), grid).then(stage, true));
+        }
+        let times: Vec<f64> = grid.times().map(|time| time as f64 / 1000.0).collect();
+        let mut vector = self.vector(expr, grid)?;
+        for series in &mut vector {
+            for (step, time) in times.iter().enumerate() {
+                if series.column.is_present(step) {
+                    series.column.set_float(step, *time);
+                }
+            }
+        }
+        let stage = Stage::Floats(Box::new(|_, value| value));
+        Ok(Stream::new(Source::Ready(vector), grid).then(stage, true))
+    }
+
+    /// Every series that has a sample, in order.
+    pub(super) fn collect(&self, stream: Stream<'_>) -> Evaluated<Vec<Series>> {
+        let (may_collide, strict) =
+            (stream.may_collide, matches!(&stream.source, Source::Windows(_)));
+        let parts = self.fold(stream, Vec::new, |kept: &mut Vec<Series>, series| {
+            self.limits.charge(series.column.size())?;
+            kept.push(std::mem::take(series));
+            Ok(())
+        })?;
+        let series: Vec<Series> = parts.into_iter().flatten().collect();
+        if !may_collide || self.options.delayed_name_removal {
+            return Ok(series);
+        }
+        if strict && labels::contains_same(&series) {
+            return Err(labels::same_labelset());
+        }
+        labels::merged(series)
+    }
+
+    /// Shows every series that has a sample to `visit`, together with the state of the thread that
+    /// computed it. Returns the states in order; there is at least one.
+    pub(super) fn fold<S: Send>(
+        &self,
+        stream: Stream<'_>,
+        new: impl Fn() -> S + Sync,
+        visit: impl Fn(&mut S, &mut Series) -> Evaluated<()> + Sync,
+    ) -> Evaluated<Vec<S>> {
+        let stream = self.without_collisions(stream)?;
+        let (stages, grid) = (&stream.stages, &stream.grid);
+        let count = stream.len();
+        if let Source::Ready(ready) = stream.source {
+            let (mut state, mut annotations) = (new(), Annotations::default());
+            for mut series in ready {
+                self.limits.release(series.column.size());
+                self.apply(stages, &mut series, &mut annotations);
+                if !series.column.is_empty() {
+                    visit(&mut state, &mut series)?;
+                }
+            }
+            self.annotate(|all| all.merge(annotations));
+            return Ok(vec![state]);
+        }
+        let source = &stream.source;
+        let work = |part: Range<usize>| -> Evaluated<S> {
+            let (mut state, mut scratch) = (new(), Scratch::default());
+            let mut series = Series::default();
+            for index in part {
+                self.limits.check()?;
+                series.column.reset(grid.count);
+                match source {
+                    Source::Instants(instants) => {
+                        self.read_instants(instants, grid, index, &mut series, &mut scratch)?;
+                    }
+                    Source::Windows(windows) => {
+                        self.read_windows(windows, grid, index, &mut series, &mut scratch)?;
+                    }
+                    Source::Ready(_) => unreachable!("handled above"),
+                }
+                self.apply(stages, &mut series, &mut scratch.annotations);
+                if !series.column.is_empty() {
+                    visit(&mut state, &mut series)?;
+                }
+            }
+            self.annotate(|all| all.merge(scratch.annotations));
+            Ok(state)
+        };
+        let threads = (count / SERIES_PER_THREAD).clamp(1, self.options.threads.get());
+        in_parallel(count, threads, work)
+    }
+
+    /// Where stages make series equal, they must be merged before anyone else sees them.
+    fn without_collisions<'e>(&self, stream: Stream<'e>) -> Evaluated<Stream<'e>> {
+        let windows_alone =
+            matches!(&stream.source, Source::Windows(_)) && stream.stages.is_empty();
+        if !stream.may_collide || self.options.delayed_name_removal || windows_alone {
+            return Ok(stream);
+        }
+        let grid = stream.grid;
+        let (source, stages) = (stream.source, stream.stages);
+        let bare = Stream::new(source, &grid);
+        let mut series = self.collect_parts(bare)?;
+        let mut annotations = Annotations::default();
+        for series in &mut series {
+            self.apply(&stages, series, &mut annotations);
+        }
+        self.annotate(|all| all.merge(annotations));
+        Ok(Stream::new(Source::Ready(labels::merged(series)?), &grid))
+    }
+
+    /// As [`Evaluation::collect`] for a stream without stages.
+    fn collect_parts(&self, bare: Stream<'_>) -> Evaluated<Vec<Series>> {
+        match bare.source {
+            Source::Ready(series) => Ok(series),
+            source => self.collect(Stream { source, ..bare }),
+        }
+    }
+
+    fn apply(&self, stages: &[Stage<'_>], series: &mut Series, annotations: &mut Annotations) {
+        for stage in stages {
+            let Series { labels, drop_name, column } = series;
+            let renames = match stage {
+                Stage::Floats(apply) => {
+                    column.drop_histograms();
+                    column.map_floats(apply);
+                    true
+                }
+                Stage::Histograms(apply) => {
+                    column.map_histograms(apply);
+                    true
+                }
+                Stage::Negate => {
+                    negate(column);
+                    true
+                }
+                Stage::Nothing => {
+                    column.reset(column.len());
+                    true
+                }
+                Stage::Scalar { op, scalar, scalar_is_left, returns_bool, position } => {
+                    for (step, scalar) in scalar.iter().enumerate() {
+                        let Some(point) = column.get(step) else { continue };
+                        let (op, swap) = (*op, *scalar_is_left);
+                        let result = binary::with_scalar(op, point, *scalar, swap, *returns_bool);
+                        let point = result.unwrap_or_else(|trouble| {
+                            trouble.annotate(annotations, op, *position);
+                            None
+                        });
+                        column.set(step, point);
+                    }
+                    op.changes_metric() || *returns_bool
+                }
+            };
+            if renames {
+                let (renamed, late) = self.renamed(std::mem::take(labels));
+                *labels = renamed;
+                *drop_name |= late;
+            }
+        }
+    }
+}
+
+fn with_scalar<'a>(
+    stream: Stream<'a>,
+    binary: &Binary,
+    scalar: Vec<f64>,
+    scalar_is_left: bool,
+    position: Position,
+) -> Stream<'a> {
+    let (op, returns_bool) = (binary.op, binary.returns_bool);
+    let stage = Stage::Scalar { op, scalar, scalar_is_left, returns_bool, position };
+    stream.then(stage, op.changes_metric() || returns_bool)
+}
+
+fn negate(column: &mut Column) {
+    column.map_floats(|_, value| -value);
+    if column.has_histograms() {
+        for step in 0..column.len() {
+            if let Some(found) = column.histogram(step) {
+                let mut negative = model::FloatHistogram::clone(found);
+                negative.scale(-1.0);
+                column.set(step, Some(super::Point::Histogram(negative.into())));
+            }
+        }
+    }
+}
+
+/// Splits `0..count` among `threads` and returns what each made of its part, in order.
+fn in_parallel<S: Send>(
+    count: usize,
+    threads: usize,
+    work: impl Fn(Range<usize>) -> Evaluated<S> + Sync,
+) -> Evaluated<Vec<S>> {
+    if threads <= 1 {
+        return Ok(vec![work(0..count)?]);
+    }
+    let part = count.div_ceil(threads);
+    let parts: Vec<Range<usize>> = (0..threads)
+        .map(|thread| (thread * part).min(count)..((thread + 1) * part).min(count))
+        .collect();
+    std::thread::scope(|scope| {
+        let work = &work;
+        let handles: Vec<_> =
+            parts.into_iter().map(|part| scope.spawn(move || work(part))).collect();
+        let results: Vec<Evaluated<S>> = handles
+            .into_iter()
+            .map(|handle| handle.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic)))
+            .collect();
+        results.into_iter().collect()
+    })
+}

@@ -1,0 +1,334 @@
+//! Range functions: a window slides over the samples of a series.
+//!
+//! - WINDOW-1: a window holds the samples after its start and up to its end; its samples are slices
+//!   of the decoded series, which is read once for all windows.
+//! - WINDOW-2: staleness markers are not in windows.
+
+use std::sync::Arc;
+
+use model::{FloatHistogram, Labels, Timestamp};
+use storage::{Columns, SelectionHints, SeriesSet};
+
+use super::column::Point;
+use super::selector::{Timing, drop_stale};
+use super::stream::Scratch;
+use super::{Evaluated, Evaluation, Grid, Series, counters, over_time};
+use crate::annotations::Annotations;
+use crate::ast::{Call, Expr, Extension, VectorSelector};
+use crate::limits::EvalError;
+use crate::position::Position;
+
+/// A call of a range function, its series found.
+pub(super) struct Windows<'a> {
+    function: &'static Function,
+    call: &'a Call,
+    data: Data,
+    timing: Timing,
+    range: i64,
+    extension: Extension,
+    /// The scalar arguments, in order, at every time.
+    parameters: Vec<Vec<f64>>,
+    pub(super) names_are_equal: bool,
+    pub(super) may_collide: bool,
+}
+
+enum Data {
+    Stored(Box<dyn SeriesSet>),
+    Computed(Vec<Computed>),
+}
+
+/// A series of a subquery.
+pub(super) struct Computed {
+    pub(super) labels: Labels,
+    pub(super) drop_name: bool,
+    pub(super) columns: Columns,
+}
+
+impl Windows<'_> {
+    pub(super) fn len(&self) -> usize {
+        match &self.data {
+            Data::Stored(set) => set.len(),
+            Data::Computed(series) => series.len(),
+        }
+    }
+}
+
+/// What a range function sees of a series at one time of evaluation.
+pub(super) struct Window<'a> {
+    pub(super) times: &'a [Timestamp],
+    pub(super) values: &'a [f64],
+    pub(super) histograms: &'a [(Timestamp, Arc<FloatHistogram>)],
+    /// Indexes into `values` of those that fell, if the function counts resets.
+    pub(super) resets: &'a [usize],
+    /// How many samples of the series come before `values`: `resets` count from there.
+    pub(super) skipped: usize,
+    pub(super) start: i64,
+    pub(super) end: i64,
+    /// When the expression is evaluated, whatever the selector's offset.
+    pub(super) now: i64,
+    pub(super) extension: Extension,
+    pub(super) parameters: &'a [f64],
+    /// Labels with the name, for annotations.
+    pub(super) labels: &'a Labels,
+    pub(super) position: Position,
+}
+
+impl Window<'_> {
+    pub(super) fn metric(&self) -> &str {
+        self.labels.metric_name()
+    }
+
+    pub(super) fn range_seconds(&self) -> f64 {
+        (self.end - self.start) as f64 / 1000.0
+    }
+}
+
+pub(super) type Apply = fn(&Window<'_>, &mut Annotations) -> Evaluated<Option<Point>>;
+
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) apply: Apply,
+}
+
+impl Function {
+    fn find(name: &str) -> Option<&'static Self> {
+        [counters::FUNCTIONS, over_time::FUNCTIONS].into_iter().flatten().find(|f| f.name == name)
+    }
+
+    /// Such functions act like an offset: what they give is still the metric.
+    fn keeps_name(&self) -> bool {
+        matches!(self.name, "last_over_time" | "first_over_time")
+    }
+
+    fn counts_resets(&self) -> bool {
+        matches!(self.name, "rate" | "increase")
+    }
+
+    fn accepts(&self, extension: Extension) -> Evaluated<()> {
+        let (word, accepted): (_, &[&str]) = match extension {
+            Extension::None => return Ok(()),
+            Extension::Anchored => {
+                ("anchored", &["changes", "delta", "increase", "rate", "resets"])
+            }
+            Extension::Smoothed => ("smoothed", &["delta", "increase", "rate"]),
+        };
+        if accepted.contains(&self.name) {
+            return Ok(());
+        }
+        let (list, name) = (accepted.join(", "), self.name);
+        let message = format!("{word} modifier can only be used with: {list} - not with {name}");
+        Err(EvalError::execution(message))
+    }
+}
+
+impl Evaluation<'_> {
+    /// The windows of `call`, if it is a range function.
+    pub(super) fn windows<'e>(
+        &self,
+        call: &'e Call,
+        grid: &Grid,
+    ) -> Evaluated<Option<Windows<'e>>> {
+        let Some(function) = Function::find(call.function.name) else { return Ok(None) };
+        let mut parameters = Vec::new();
+        let mut ranges = None;
+        for arg in &call.args {
+            match arg.unwrapped() {
+                Expr::Matrix(_) | Expr::Subquery(_) => ranges = Some(arg.unwrapped()),
+                scalar => parameters.push(self.scalar(scalar, grid)?),
+            }
+        }
+        let keeps_name = function.keeps_name();
+        let windows = match ranges.expect("type-checked to have a range vector") {
+            Expr::Matrix(selector) => {
+                let extension = selector.vector.extension;
+                function.accepts(extension)?;
+                let timing = self.timing(&selector.vector.time)?;
+                let range = self.positive_millis(&selector.range)?;
+                let set =
+                    self.ranges(&selector.vector, function, grid, &timing, (range, extension))?;
+                let names_are_equal = self.names_are_equal(&selector.vector);
+                let (data, may_collide) = (Data::Stored(set), !keeps_name && !names_are_equal);
+                Windows {
+                    function,
+                    call,
+                    data,
+                    timing,
+                    range,
+                    extension,
+                    parameters,
+                    names_are_equal,
+                    may_collide,
+                }
+            }
+            Expr::Subquery(subquery) => Windows {
+                function,
+                call,
+                data: Data::Computed(self.subquery(subquery, grid)?),
+                timing: self.timing(&subquery.time)?,
+                range: self.positive_millis(&subquery.range)?,
+                extension: Extension::None,
+                parameters,
+                names_are_equal: false,
+                may_collide: !keeps_name,
+            },
+            other => unreachable!("no range vector: {other}"),
+        };
+        Ok(Some(windows))
+    }
+
+    fn ranges(
+        &self,
+        selector: &VectorSelector,
+        function: &'static Function,
+        grid: &Grid,
+        timing: &Timing,
+        (range, extension): (i64, Extension),
+    ) -> Evaluated<Box<dyn SeriesSet>> {
+        let after = timing.reference(grid.start).saturating_sub(range);
+        let (after, until) = self.extended(extension, after, timing.reference(grid.end()));
+        let duration = |millis: i64| std::time::Duration::from_millis(millis.unsigned_abs());
+        let hints = SelectionHints {
+            function: Some(function.name),
+            step: (grid.step > 0).then(|| duration(grid.step)),
+            window: Some(duration(range)),
+            grouping: None,
+        };
+        self.select(selector, after, until, hints)
+    }
+
+    /// Fills in the series at `index`.
+    pub(super) fn read_windows(
+        &self,
+        windows: &Windows<'_>,
+        grid: &Grid,
+        index: usize,
+        series: &mut Series,
+        scratch: &mut Scratch,
+    ) -> Evaluated<()> {
+        let Scratch { columns, annotations, resets } = scratch;
+        let labels = match &windows.data {
+            Data::Stored(set) => {
+                columns.clear();
+                set.read(index, columns)?;
+                drop_stale(columns);
+                series.drop_name = false;
+                set.labels(index)
+            }
+            Data::Computed(computed) => {
+                columns.clone_from(&computed[index].columns);
+                series.drop_name = computed[index].drop_name;
+                computed[index].labels.clone()
+            }
+        };
+        let size = columns.len() + columns.histograms.len();
+        self.limits.charge(size)?;
+        resets.clear();
+        if windows.function.counts_resets() {
+            let fell = |index: &usize| columns.values[*index] < columns.values[*index - 1];
+            resets.extend((1..columns.len()).filter(fell));
+        }
+        self.slide(windows, grid, (columns, resets, &labels), series, annotations)?;
+        self.limits.release(size);
+        if windows.function.counts_resets() {
+            self.warn_of_non_counter(windows, &labels, series, annotations);
+        }
+        if windows.function.keeps_name() {
+            series.labels = labels;
+        } else {
+            let (renamed, late) = self.renamed(labels);
+            series.labels = renamed;
+            series.drop_name |= late;
+        }
+        Ok(())
+    }
+
+    fn slide(
+        &self,
+        windows: &Windows<'_>,
+        grid: &Grid,
+        (columns, resets, labels): (&Columns, &[usize], &Labels),
+        series: &mut Series,
+        annotations: &mut Annotations,
+    ) -> Evaluated<()> {
+        let position = windows.call.args[0].position();
+        let mut parameters = vec![0.0; windows.parameters.len()];
+        let (mut floats, mut histograms, mut falls) = (0..0, 0..0, 0..0);
+        for (step, now) in grid.times().enumerate() {
+            let end = windows.timing.reference(now);
+            let start = end.saturating_sub(windows.range);
+            let (after, until) = self.extended(windows.extension, start, end);
+            advance(&mut floats, columns.len(), after, until, |at| columns.timestamps[at]);
+            let count = columns.histograms.len();
+            advance(&mut histograms, count, after, until, |at| columns.histograms[at].0);
+            if floats.is_empty() && histograms.is_empty() {
+                continue;
+            }
+            while falls.start < resets.len() && resets[falls.start] <= floats.start {
+                falls.start += 1;
+            }
+            falls.end = falls.end.max(falls.start);
+            while falls.end < resets.len() && resets[falls.end] < floats.end {
+                falls.end += 1;
+            }
+            for (parameter, values) in parameters.iter_mut().zip(&windows.parameters) {
+                *parameter = values[step];
+            }
+            let window = Window {
+                times: &columns.timestamps[floats.clone()],
+                values: &columns.values[floats.clone()],
+                histograms: &columns.histograms[histograms.clone()],
+                resets: &resets[falls.clone()],
+                skipped: floats.start,
+                start,
+                end,
+                now,
+                extension: windows.extension,
+                parameters: &parameters,
+                labels,
+                position,
+            };
+            series.column.set(step, (windows.function.apply)(&window, annotations)?);
+        }
+        Ok(())
+    }
+
+    /// Tells whoever takes the rate of a gauge.
+    fn warn_of_non_counter(
+        &self,
+        windows: &Windows<'_>,
+        labels: &Labels,
+        series: &Series,
+        annotations: &mut Annotations,
+    ) {
+        let metric = labels.metric_name();
+        let has_float = (0..series.column.len()).any(|step| series.column.float(step).is_some());
+        if metric.is_empty() || !has_float {
+            return;
+        }
+        let position = windows.call.args[0].position();
+        if self.options.type_and_unit_labels {
+            let kind = labels.value("__type__");
+            if kind != "counter" && kind != "histogram" {
+                annotations.possible_non_counter_type(position, metric, kind);
+            }
+        } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|end| metric.ends_with(end)) {
+            annotations.possible_non_counter(position, metric);
+        }
+    }
+}
+
+/// Moves `range` on to the samples after `after` and up to `until`.
+fn advance(
+    range: &mut std::ops::Range<usize>,
+    count: usize,
+    after: i64,
+    until: i64,
+    time: impl Fn(usize) -> Timestamp,
+) {
+    while range.end < count && time(range.end).as_millis() <= until {
+        range.end += 1;
+    }
+    while range.start < range.end && time(range.start).as_millis() <= after {
+        range.start += 1;
+    }
+}

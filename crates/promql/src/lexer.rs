@@ -1,0 +1,559 @@
+//! Cuts a query into tokens.
+//!
+//! What a character begins depends on where it stands: inside braces there are no keywords, inside
+//! brackets `:` separates and words are duration functions. The lexer tracks both, so that the
+//! parser needs no feedback into it.
+//!
+//! - LEX-1: tokens cover the query in order, without overlap; the last one is `End` or `Error`.
+//! - Source: Prometheus `promql/parser/lex.go`.
+
+use crate::ast::{AggregateOp, BinaryOp};
+use crate::position::Position;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Identifier,
+    /// An identifier with a colon in it: names a metric, never a label.
+    MetricIdentifier,
+    String,
+    Number,
+    Duration,
+    LeftParen,
+    RightParen,
+    LeftBrace,
+    RightBrace,
+    LeftBracket,
+    RightBracket,
+    Comma,
+    Colon,
+    /// `=`
+    Equal,
+    /// `=~`
+    EqualRegex,
+    /// `!~`
+    NotRegex,
+    /// `@`
+    At,
+    Operator(BinaryOp),
+    Aggregate(AggregateOp),
+    Keyword(Keyword),
+    End,
+    Error,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Keyword {
+    Offset,
+    Smoothed,
+    Anchored,
+    By,
+    Without,
+    On,
+    Ignoring,
+    GroupLeft,
+    GroupRight,
+    Fill,
+    FillLeft,
+    FillRight,
+    Bool,
+    Start,
+    End,
+    Step,
+    Range,
+    MinOf,
+    MaxOf,
+}
+
+#[derive(Clone, Debug)]
+pub(crate) struct Token {
+    pub(crate) kind: Kind,
+    pub(crate) position: Position,
+}
+
+impl Token {
+    /// As Prometheus names a token that it did not expect.
+    pub(crate) fn describe(&self, query: &str) -> String {
+        let text = &query[self.position.start..self.position.end];
+        match self.kind {
+            Kind::End | Kind::Error => "end of input".to_owned(),
+            Kind::Identifier => format!("identifier {text:?}"),
+            Kind::MetricIdentifier => format!("metric identifier {text:?}"),
+            Kind::String => format!("string {}", shortened(text)),
+            Kind::Number => format!("number {}", shortened(text)),
+            Kind::Duration => format!("duration {}", shortened(text)),
+            Kind::Operator(_) | Kind::EqualRegex | Kind::NotRegex | Kind::At => {
+                format!("<op:{text}>")
+            }
+            Kind::Aggregate(_) => format!("<aggr:{text}>"),
+            Kind::Keyword(
+                Keyword::Start
+                | Keyword::End
+                | Keyword::Step
+                | Keyword::Range
+                | Keyword::MinOf
+                | Keyword::MaxOf,
+            ) => format!("{text:?}"),
+            Kind::Keyword(_) => format!("<{text}>"),
+            _ => format!("{text:?}"),
+        }
+    }
+}
+
+/// Go's `%q` of at most ten characters.
+fn shortened(text: &str) -> String {
+    if text.len() <= 10 {
+        return format!("{text:?}");
+    }
+    let head: String = text.chars().take(10).collect();
+    format!("{head:?}...")
+}
+
+/// What is wrong at the place of the `Error` token, which is then the last one.
+#[derive(Clone, Debug)]
+pub(crate) struct LexError {
+    pub(crate) start: usize,
+    pub(crate) message: String,
+}
+
+pub(crate) fn lex(query: &str) -> (Vec<Token>, Option<LexError>) {
+    let mut lexer = Lexer { query, at: 0, start: 0, parens: 0, braces: false, brackets: None };
+    let mut tokens = Vec::new();
+    loop {
+        match lexer.next() {
+            Ok(kind) => {
+                tokens.push(Token { kind, position: Position::new(lexer.start, lexer.at) });
+                if kind == Kind::End {
+                    return (tokens, None);
+                }
+            }
+            Err(message) => {
+                let position = Position::new(lexer.start.min(query.len()), query.len());
+                tokens.push(Token { kind: Kind::Error, position });
+                return (tokens, Some(LexError { start: position.start, message }));
+            }
+        }
+    }
+}
+
+/// What has been seen since a `[`.
+#[derive(Clone, Copy, Default)]
+struct Brackets {
+    duration: bool,
+    colon: bool,
+}
+
+struct Lexer<'a> {
+    query: &'a str,
+    at: usize,
+    start: usize,
+    parens: usize,
+    braces: bool,
+    brackets: Option<Brackets>,
+}
+
+impl Lexer<'_> {
+    fn next(&mut self) -> Result<Kind, String> {
+        self.skip_blanks_and_comments();
+        self.start = self.at;
+        if self.braces {
+            self.next_in_braces()
+        } else if self.brackets.is_some() {
+            self.next_in_brackets()
+        } else {
+            self.next_outside()
+        }
+    }
+
+    fn next_outside(&mut self) -> Result<Kind, String> {
+        let Some(c) = self.take() else {
+            return match self.parens {
+                0 => Ok(Kind::End),
+                _ => Err("unclosed left parenthesis".into()),
+            };
+        };
+        if let Some(operator) = self.arithmetic(c) {
+            return Ok(operator);
+        }
+        Ok(match c {
+            ',' => Kind::Comma,
+            '@' => Kind::At,
+            '=' => match self.peek() {
+                Some('=') => self.taking(1, Kind::Operator(BinaryOp::Equal)),
+                Some('~') => return Err("unexpected character after '=': '~'".into()),
+                _ => Kind::Equal,
+            },
+            '!' => match self.take() {
+                Some('=') => Kind::Operator(BinaryOp::NotEqual),
+                other => return Err(format!("unexpected character after '!': {}", rune(other))),
+            },
+            '<' => match self.peek() {
+                Some('=') => self.taking(1, Kind::Operator(BinaryOp::LessOrEqual)),
+                Some('/') => self.taking(1, Kind::Operator(BinaryOp::TrimUpper)),
+                _ => Kind::Operator(BinaryOp::Less),
+            },
+            '>' => match self.peek() {
+                Some('=') => self.taking(1, Kind::Operator(BinaryOp::GreaterOrEqual)),
+                Some('/') => self.taking(1, Kind::Operator(BinaryOp::TrimLower)),
+                _ => Kind::Operator(BinaryOp::Greater),
+            },
+            '"' | '\'' | '`' => return self.string(c),
+            '(' | ')' => return self.paren(c),
+            '{' => {
+                self.braces = true;
+                Kind::LeftBrace
+            }
+            '[' => {
+                self.brackets = Some(Brackets::default());
+                Kind::LeftBracket
+            }
+            ']' => return Err("unexpected right bracket ']'".into()),
+            c if begins_number(c, self.peek()) => return self.number_or_duration(),
+            c if is_alpha(c) || c == ':' => self.word(),
+            c => return Err(format!("unexpected character: {}", rune(Some(c)))),
+        })
+    }
+
+    fn next_in_braces(&mut self) -> Result<Kind, String> {
+        let Some(c) = self.take() else {
+            return Err("unexpected end of input inside braces".into());
+        };
+        Ok(match c {
+            ',' => Kind::Comma,
+            '"' | '\'' | '`' => return self.string(c),
+            '=' if self.peek() == Some('~') => self.taking(1, Kind::EqualRegex),
+            '=' => Kind::Equal,
+            '!' => match self.take() {
+                Some('~') => Kind::NotRegex,
+                Some('=') => Kind::Operator(BinaryOp::NotEqual),
+                other => {
+                    let other = rune(other);
+                    return Err(format!("unexpected character after '!' inside braces: {other}"));
+                }
+            },
+            '{' => return Err("unexpected left brace '{'".into()),
+            '}' => {
+                self.braces = false;
+                Kind::RightBrace
+            }
+            c if is_alpha(c) => {
+                self.take_while(is_alphanumeric);
+                Kind::Identifier
+            }
+            c => return Err(format!("unexpected character inside braces: {}", rune(Some(c)))),
+        })
+    }
+
+    fn next_in_brackets(&mut self) -> Result<Kind, String> {
+        let mut seen = self.brackets.unwrap_or_default();
+        let Some(c) = self.take() else {
+            return Err(match (self.parens, seen.duration) {
+                (1.., _) => "unclosed left parenthesis".into(),
+                (0, true) => "unclosed left bracket".into(),
+                (0, false) => "unexpected end of input in duration expression".into(),
+            });
+        };
+        if let Some(operator) = self.arithmetic(c) {
+            return Ok(operator);
+        }
+        Ok(match c {
+            ']' => {
+                self.brackets = None;
+                Kind::RightBracket
+            }
+            ':' => {
+                if !seen.duration {
+                    let message = "unexpected colon before duration in duration expression";
+                    return Err(message.into());
+                }
+                if seen.colon {
+                    return Err("unexpected repeated colon in duration expression".into());
+                }
+                seen.colon = true;
+                self.brackets = Some(seen);
+                Kind::Colon
+            }
+            ',' => Kind::Comma,
+            '(' | ')' => return self.paren(c),
+            '[' => return Err("unexpected left bracket '['".into()),
+            c if begins_number(c, self.peek()) => {
+                seen.duration = true;
+                self.brackets = Some(seen);
+                return self.number_or_duration();
+            }
+            c if is_alpha(c) => match self.word() {
+                kind @ Kind::Keyword(
+                    Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf,
+                ) => {
+                    seen.duration = true;
+                    self.brackets = Some(seen);
+                    kind
+                }
+                _ => {
+                    let message = "unexpected character in duration expression";
+                    return Err(format!("{message}: {}", rune(Some(c))));
+                }
+            },
+            c => {
+                let message = "unexpected character in duration expression";
+                return Err(format!("{message}: {}", rune(Some(c))));
+            }
+        })
+    }
+
+    fn arithmetic(&self, c: char) -> Option<Kind> {
+        Some(Kind::Operator(match c {
+            '+' => BinaryOp::Add,
+            '-' => BinaryOp::Sub,
+            '*' => BinaryOp::Mul,
+            '/' => BinaryOp::Div,
+            '%' => BinaryOp::Mod,
+            '^' => BinaryOp::Pow,
+            _ => return None,
+        }))
+    }
+
+    fn paren(&mut self, c: char) -> Result<Kind, String> {
+        if c == '(' {
+            self.parens += 1;
+            return Ok(Kind::LeftParen);
+        }
+        if self.parens == 0 {
+            return Err("unexpected right parenthesis ')'".into());
+        }
+        self.parens -= 1;
+        Ok(Kind::RightParen)
+    }
+
+    fn word(&mut self) -> Kind {
+        let in_brackets = self.brackets.is_some();
+        self.take_while(|c| is_alphanumeric(c) || (c == ':' && !in_brackets));
+        let text = &self.query[self.start..self.at];
+        if text.contains(':') {
+            return Kind::MetricIdentifier;
+        }
+        match keyword(&text.to_ascii_lowercase()) {
+            // These are metric names unless a parenthesis follows, so as not to break old queries.
+            Some(Kind::Keyword(
+                Keyword::Fill
+                | Keyword::FillLeft
+                | Keyword::FillRight
+                | Keyword::Step
+                | Keyword::Range
+                | Keyword::MinOf
+                | Keyword::MaxOf,
+            )) if !self.rest().trim_start_matches(is_space).starts_with('(') => Kind::Identifier,
+            Some(kind) => kind,
+            None => Kind::Identifier,
+        }
+    }
+
+    /// A quoted string; the opening quote has been taken.
+    fn string(&mut self, quote: char) -> Result<Kind, String> {
+        loop {
+            match self.take() {
+                Some(c) if c == quote => return Ok(Kind::String),
+                None if quote == '`' => return Err("unterminated raw string".into()),
+                Some('\n') | None if quote != '`' => {
+                    return Err("unterminated quoted string".into());
+                }
+                Some('\\') if quote != '`' => self.escape(quote)?,
+                _ => {}
+            }
+        }
+    }
+
+    fn escape(&mut self, quote: char) -> Result<(), String> {
+        let (mut digits, base, max) = match self.take() {
+            Some('a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\') => return Ok(()),
+            Some(c) if c == quote => return Ok(()),
+            Some('0'..='7') => {
+                self.at -= 1;
+                (3, 8, 255)
+            }
+            Some('x') => (2, 16, 255),
+            Some('u') => (4, 16, 0x0010_ffff),
+            Some('U') => (8, 16, 0x0010_ffff),
+            None => return Err("escape sequence not terminated".into()),
+            Some(c) => return Err(format!("unknown escape sequence {}", code_point(c))),
+        };
+        let mut value: u64 = 0;
+        while digits > 0 {
+            let Some(c) = self.take() else {
+                return Err("escape sequence not terminated".into());
+            };
+            let Some(digit) = c.to_digit(base) else {
+                let c = code_point(c);
+                return Err(format!("illegal character {c} in escape sequence"));
+            };
+            value = value * u64::from(base) + u64::from(digit);
+            digits -= 1;
+        }
+        if value > max || (0xd800..0xe000).contains(&value) {
+            return Err("escape sequence is an invalid Unicode code point".into());
+        }
+        Ok(())
+    }
+
+    fn number_or_duration(&mut self) -> Result<Kind, String> {
+        self.at = self.start;
+        if self.number() {
+            return Ok(Kind::Number);
+        }
+        let after_number = self.at;
+        self.at = self.start;
+        if self.duration() {
+            return Ok(Kind::Duration);
+        }
+        self.at = self.at.max(after_number);
+        let text = &self.query[self.start..self.at];
+        Err(format!("bad number or duration syntax: {text:?}"))
+    }
+
+    /// A decimal or hexadecimal number, underscores between digits allowed. Leaves `at` where it
+    /// went wrong.
+    fn number(&mut self) -> bool {
+        let rest = self.rest();
+        let hex = rest.starts_with("0x") || rest.starts_with("0X");
+        if hex {
+            self.at += 2;
+        }
+        let is_digit = |c: char| if hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
+        let (mut dot, mut exponent, mut digits) = (false, false, false);
+        while let Some(c) = self.peek() {
+            let next = self.rest().chars().nth(1);
+            match c {
+                c if is_digit(c) => digits = true,
+                '.' if !hex && !dot && !exponent => dot = true,
+                'e' | 'E' if !hex && !exponent && digits => {
+                    exponent = true;
+                    if matches!(next, Some('+' | '-')) {
+                        self.at += 1;
+                    }
+                    if !self.rest().chars().nth(1).is_some_and(|c| c.is_ascii_digit()) {
+                        self.at += 1;
+                        return false;
+                    }
+                }
+                '_' if (digits || hex) && next.is_some_and(is_digit) => {}
+                _ => break,
+            }
+            self.at += 1;
+        }
+        digits && !self.peek().is_some_and(|c| is_alphanumeric(c) || c == '.')
+    }
+
+    fn duration(&mut self) -> bool {
+        loop {
+            if self.take_while(|c| c.is_ascii_digit()) == 0 {
+                return false;
+            }
+            match self.peek() {
+                Some('s' | 'm' | 'h' | 'd' | 'w' | 'y') => self.at += 1,
+                _ => return false,
+            }
+            if self.peek() == Some('s') {
+                self.at += 1; // of `ms`; other units with an `s` are refused when it is read
+            }
+            match self.peek() {
+                Some(c) if c.is_ascii_digit() => {}
+                Some(c) if is_alphanumeric(c) => return false,
+                _ => return true,
+            }
+        }
+    }
+
+    fn skip_blanks_and_comments(&mut self) {
+        loop {
+            self.take_while(is_space);
+            if self.peek() != Some('#') {
+                return;
+            }
+            self.take_while(|c| c != '\n' && c != '\r');
+        }
+    }
+
+    fn rest(&self) -> &str {
+        &self.query[self.at..]
+    }
+
+    fn peek(&self) -> Option<char> {
+        self.rest().chars().next()
+    }
+
+    fn take(&mut self) -> Option<char> {
+        let c = self.peek()?;
+        self.at += c.len_utf8();
+        Some(c)
+    }
+
+    fn taking(&mut self, bytes: usize, kind: Kind) -> Kind {
+        self.at += bytes;
+        kind
+    }
+
+    fn take_while(&mut self, accept: impl Fn(char) -> bool) -> usize {
+        let rest = self.rest();
+        let taken = rest.len() - rest.trim_start_matches(accept).len();
+        self.at += taken;
+        taken
+    }
+}
+
+fn keyword(word: &str) -> Option<Kind> {
+    Some(match word {
+        "and" => Kind::Operator(BinaryOp::And),
+        "or" => Kind::Operator(BinaryOp::Or),
+        "unless" => Kind::Operator(BinaryOp::Unless),
+        "atan2" => Kind::Operator(BinaryOp::Atan2),
+        "offset" => Kind::Keyword(Keyword::Offset),
+        "smoothed" => Kind::Keyword(Keyword::Smoothed),
+        "anchored" => Kind::Keyword(Keyword::Anchored),
+        "by" => Kind::Keyword(Keyword::By),
+        "without" => Kind::Keyword(Keyword::Without),
+        "on" => Kind::Keyword(Keyword::On),
+        "ignoring" => Kind::Keyword(Keyword::Ignoring),
+        "group_left" => Kind::Keyword(Keyword::GroupLeft),
+        "group_right" => Kind::Keyword(Keyword::GroupRight),
+        "fill" => Kind::Keyword(Keyword::Fill),
+        "fill_left" => Kind::Keyword(Keyword::FillLeft),
+        "fill_right" => Kind::Keyword(Keyword::FillRight),
+        "bool" => Kind::Keyword(Keyword::Bool),
+        "start" => Kind::Keyword(Keyword::Start),
+        "end" => Kind::Keyword(Keyword::End),
+        "step" => Kind::Keyword(Keyword::Step),
+        "range" => Kind::Keyword(Keyword::Range),
+        "min_of" => Kind::Keyword(Keyword::MinOf),
+        "max_of" => Kind::Keyword(Keyword::MaxOf),
+        "inf" | "nan" => Kind::Number,
+        word => Kind::Aggregate(AggregateOp::parse(word)?),
+    })
+}
+
+fn begins_number(c: char, next: Option<char>) -> bool {
+    c.is_ascii_digit() || (c == '.' && next.is_some_and(|c| c.is_ascii_digit()))
+}
+
+fn is_space(c: char) -> bool {
+    matches!(c, ' ' | '\t' | '\n' | '\r')
+}
+
+fn is_alpha(c: char) -> bool {
+    c == '_' || c.is_ascii_alphabetic()
+}
+
+fn is_alphanumeric(c: char) -> bool {
+    is_alpha(c) || c.is_ascii_digit()
+}
+
+/// Go's `%q` of a rune.
+fn rune(c: Option<char>) -> String {
+    match c {
+        None => "'�'".to_owned(),
+        Some(c) => format!("{c:?}"),
+    }
+}
+
+/// Go's `%#U` of a rune.
+fn code_point(c: char) -> String {
+    format!("U+{:04X} '{c}'", u32::from(c))
+}
