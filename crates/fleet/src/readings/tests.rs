@@ -82,6 +82,15 @@ const SERIES: &str = "cluster:scrape_samples_post_metric_relabeling:sum";
 const SAMPLES: &str = "cluster:scrape_samples_post_metric_relabeling:rate2m";
 
 #[test]
+fn every_figure_and_the_heartbeat_are_recorded_by_the_edges_rules() {
+    let rules = include_str!("../../../../rules/edge/cluster.yml");
+    for metric in FIGURES.iter().map(|(metric, _)| *metric).chain([HEARTBEAT]) {
+        let record = format!("- record: {metric}");
+        assert!(rules.lines().any(|line| line.trim() == record), "{metric}");
+    }
+}
+
+#[test]
 fn a_cluster_shows_its_newest_figures() {
     let tree = tree(&[
         (HEARTBEAT, A, &[(10, 990.0)]),
