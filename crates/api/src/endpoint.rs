@@ -1,39 +1,123 @@
 //! How a request becomes an answer: parameters are read, a blocking thread works, the client reads.
+//!
+//! - ENDPOINT-1: no more requests for data are worked on at once than `max_concurrency`; the others
+//!   wait for their turn, within their time.
+//! - ENDPOINT-2: when a client goes away, its query is cancelled.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use axum::extract::Request;
 use axum::response::Response;
+use promql::Cancel;
+use tokio::sync::Semaphore;
 
 use crate::State;
 use crate::error::{ApiError, ErrorType};
 use crate::form::Form;
 use crate::respond::{Gzip, Reply};
 
-/// From a request's parameters to its data. Runs on a blocking thread.
-pub(crate) type Endpoint = fn(&State, &Form) -> Result<Reply, ApiError>;
+/// The state, and the turns of those who ask for data.
+pub(crate) struct Api {
+    pub(crate) state: State,
+    turns: Arc<Semaphore>,
+}
 
-pub(crate) async fn answer(state: Arc<State>, request: Request, endpoint: Endpoint) -> Response {
+impl Api {
+    pub(crate) fn new(state: State) -> Self {
+        let turns = Arc::new(Semaphore::new(state.options.max_concurrency));
+        Self { state, turns }
+    }
+}
+
+/// One request, as an endpoint sees it.
+pub(crate) struct Call<'a> {
+    pub(crate) state: &'a State,
+    pub(crate) form: &'a Form,
+    pub(crate) cancel: &'a Cancel,
+    /// The time that is left for the answer.
+    pub(crate) timeout: Duration,
+}
+
+/// From a request to its data. Runs on a blocking thread.
+pub(crate) trait Endpoint:
+    FnOnce(&Call<'_>) -> Result<Reply, ApiError> + Send + 'static
+{
+}
+
+impl<F: FnOnce(&Call<'_>) -> Result<Reply, ApiError> + Send + 'static> Endpoint for F {}
+
+/// Answers with what the process knows of itself: at once, whatever queries are running.
+pub(crate) async fn answer(api: Arc<Api>, request: Request, endpoint: impl Endpoint) -> Response {
+    let (parts, body) = request.into_parts();
+    let gzip = Gzip::accepted_by(&parts.headers);
+    match Form::read(&parts, body).await {
+        Ok(form) => {
+            let timeout = api.state.options.timeout;
+            work(api, form, timeout, gzip, endpoint).await
+        }
+        Err(error) => error.into_response(),
+    }
+}
+
+/// Answers with data, when it is this request's turn.
+pub(crate) async fn answer_in_turn(
+    api: Arc<Api>,
+    request: Request,
+    endpoint: impl Endpoint,
+) -> Response {
     let (parts, body) = request.into_parts();
     let gzip = Gzip::accepted_by(&parts.headers);
     let form = match Form::read(&parts, body).await {
         Ok(form) => form,
         Err(error) => return error.into_response(),
     };
-    on_blocking_thread(gzip, move || endpoint(&state, &form)).await
+    let arrived = Instant::now();
+    let timeout = api.state.options.timeout;
+    // A timeout that cannot be read is the endpoint's to refuse.
+    let timeout =
+        form.duration("timeout").ok().flatten().map_or(timeout, |asked| asked.min(timeout));
+    let turn = Arc::clone(&api.turns).acquire_owned();
+    let Ok(turn) = tokio::time::timeout(timeout, turn).await else {
+        let message = "query timed out in query queue";
+        return ApiError::new(ErrorType::Timeout, message).into_response();
+    };
+    let timeout = timeout.saturating_sub(arrived.elapsed());
+    work(api, form, timeout, gzip, move |call: &Call<'_>| {
+        let _turn = turn; // until there is an answer, even if nobody waits for it any more
+        endpoint(call)
+    })
+    .await
 }
 
-/// Runs `work` and renders the first chunk of its answer away from the async threads.
-pub(crate) async fn on_blocking_thread(
+/// Runs `endpoint` and renders the first chunk of its answer away from the async threads.
+async fn work(
+    api: Arc<Api>,
+    form: Form,
+    timeout: Duration,
     gzip: Gzip,
-    work: impl FnOnce() -> Result<Reply, ApiError> + Send + 'static,
+    endpoint: impl Endpoint,
 ) -> Response {
-    let respond = move || match work() {
-        Ok(reply) => reply.into_response(gzip),
-        Err(error) => error.into_response(),
+    let cancel = Cancel::new();
+    let _cancel_if_dropped = CancelOnDrop(cancel.clone());
+    let respond = move || {
+        let call = Call { state: &api.state, form: &form, cancel: &cancel, timeout };
+        match endpoint(&call) {
+            Ok(reply) => reply.into_response(gzip),
+            Err(error) => error.into_response(),
+        }
     };
     tokio::task::spawn_blocking(respond).await.unwrap_or_else(|error| {
         tracing::error!(%error, "request ended in a panic");
         ApiError::new(ErrorType::Internal, "internal error").into_response()
     })
+}
+
+/// The server drops a request's future when its client has gone.
+struct CancelOnDrop(Cancel);
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        self.0.cancel();
+    }
 }

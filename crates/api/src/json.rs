@@ -9,6 +9,7 @@
 
 use std::io::Write as _;
 
+use model::histogram::FloatHistogram;
 use model::{Labels, Timestamp};
 
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
@@ -66,6 +67,40 @@ pub(crate) fn sample(out: &mut Vec<u8>, at: Timestamp, value: f64) {
     out.extend_from_slice(b",\"");
     number(out, value);
     out.extend_from_slice(b"\"]");
+}
+
+/// `[1435781451.781,{"count":"3","sum":"6.5","buckets":[[0,"1","2","3"]]}]`: likewise.
+pub(crate) fn histogram_sample(out: &mut Vec<u8>, at: Timestamp, histogram: &FloatHistogram) {
+    out.push(b'[');
+    timestamp(out, at);
+    out.extend_from_slice(b",{\"count\":\"");
+    number(out, histogram.count);
+    out.extend_from_slice(b"\",\"sum\":\"");
+    number(out, histogram.sum);
+    out.push(b'"');
+    let mut opening: &[u8] = b",\"buckets\":[";
+    for bucket in histogram.buckets().filter(|bucket| bucket.count != 0.0) {
+        out.extend_from_slice(opening);
+        opening = b",";
+        let inclusive = (bucket.lower_inclusive, bucket.upper_inclusive);
+        let boundaries = match inclusive {
+            (false, true) => 0,
+            (true, false) => 1,
+            (false, false) => 2,
+            (true, true) => 3,
+        };
+        write(out, format_args!("[{boundaries}"));
+        for value in [bucket.lower, bucket.upper, bucket.count] {
+            out.extend_from_slice(b",\"");
+            number(out, value);
+            out.push(b'"');
+        }
+        out.push(b']');
+    }
+    if opening == b"," {
+        out.push(b']');
+    }
+    out.extend_from_slice(b"}]");
 }
 
 /// `[1435781451.5,"1"]`: a scalar.

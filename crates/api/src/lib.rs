@@ -7,15 +7,21 @@
 //! This crate stores nothing, knows no tier, and never blocks an async thread on data: every
 //! endpoint runs on a blocking thread ([`endpoint`]).
 
+mod ast_json;
 mod cors;
 mod endpoint;
 mod error;
 mod form;
 mod json;
+mod labels;
 mod lifecycle;
+mod metadata;
 mod metrics;
 mod params;
+mod query;
+mod query_data;
 mod respond;
+mod rules;
 mod status;
 mod status_pages;
 
@@ -30,6 +36,8 @@ use axum::response::Response;
 use model::Timestamp;
 use tokio::sync::{mpsc, oneshot};
 
+use crate::endpoint::Api;
+
 pub use cors::{CorsOrigin, CorsOriginError};
 pub use lifecycle::Readiness;
 pub use metrics::Metrics;
@@ -39,6 +47,7 @@ pub use status::{BuildInfo, HeadStats, RuntimeInfo, Status, Table, TsdbStatus};
 #[derive(Clone)]
 pub struct State {
     pub query: Arc<dyn storage::Query>,
+    pub engine: promql::Engine,
     pub status: Arc<dyn Status>,
     pub build_info: BuildInfo,
     pub readiness: Arc<Readiness>,
@@ -92,15 +101,20 @@ pub enum Command {
 pub fn router(state: State, others: Router) -> Router {
     let metrics = state.metrics.clone();
     let cors_origin = state.options.cors_origin.clone();
-    let state = Arc::new(state);
+    let readiness = Arc::clone(&state.readiness);
+    let api = Arc::new(Api::new(state));
     let guarded = Router::new()
+        .merge(query::router())
+        .merge(labels::router())
+        .merge(metadata::router())
         .merge(status_pages::router())
+        .method_not_allowed_fallback(method_not_allowed) // before CORS, which answers OPTIONS
         .layer(from_fn_with_state(cors_origin, cors::allow))
-        .with_state(Arc::clone(&state))
+        .with_state(Arc::clone(&api))
         .merge(others)
-        .layer(from_fn_with_state(Arc::clone(&state), lifecycle::require_ready));
+        .layer(from_fn_with_state(readiness, lifecycle::require_ready));
     lifecycle::router()
-        .with_state(state)
+        .with_state(api)
         .merge(guarded)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)

@@ -10,9 +10,10 @@ use axum::response::Response;
 use axum::routing::{MethodFilter, get, on};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::Command;
+use crate::endpoint::Api;
 use crate::error::{ApiError, ErrorType};
 use crate::respond::{self, text};
-use crate::{Command, State};
 
 /// Whether the process can answer, and if not, why.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl Readiness {
     }
 }
 
-pub(crate) fn router() -> Router<Arc<State>> {
+pub(crate) fn router() -> Router<Arc<Api>> {
     let commands = MethodFilter::POST.or(MethodFilter::PUT);
     Router::new()
         .route("/metrics", get(metrics))
@@ -57,18 +58,18 @@ pub(crate) fn router() -> Router<Arc<State>> {
 
 /// Answers 503 in place of routes that need what is still being made ready.
 pub(crate) async fn require_ready(
-    Shared(state): Shared<Arc<State>>,
+    Shared(readiness): Shared<Arc<Readiness>>,
     request: Request,
     next: Next,
 ) -> Response {
-    match state.readiness.check() {
+    match readiness.check() {
         Ok(()) => next.run(request).await,
         Err(why) => ApiError::new(ErrorType::Unavailable, why).into_response(),
     }
 }
 
-async fn metrics(Shared(state): Shared<Arc<State>>, request: Request) -> Response {
-    let encoded = prometheus::TextEncoder::new().encode_to_string(&state.registry.gather());
+async fn metrics(Shared(api): Shared<Arc<Api>>, request: Request) -> Response {
+    let encoded = prometheus::TextEncoder::new().encode_to_string(&api.state.registry.gather());
     match encoded {
         Ok(page) => respond::metrics_page(page, respond::Gzip::accepted_by(request.headers())),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
@@ -79,16 +80,16 @@ async fn healthy() -> Response {
     text(StatusCode::OK, "Watershed is healthy.\n")
 }
 
-async fn ready(Shared(state): Shared<Arc<State>>) -> Response {
-    match state.readiness.check() {
+async fn ready(Shared(api): Shared<Arc<Api>>) -> Response {
+    match api.state.readiness.check() {
         Ok(()) => text(StatusCode::OK, "Watershed is ready.\n"),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
 /// Answers when the configuration has been reloaded, or has not and the old one runs on.
-async fn reload(Shared(state): Shared<Arc<State>>) -> Response {
-    let Some(commands) = &state.commands else { return not_enabled() };
+async fn reload(Shared(api): Shared<Arc<Api>>) -> Response {
+    let Some(commands) = &api.state.commands else { return not_enabled() };
     let (done, outcome) = oneshot::channel();
     if commands.send(Command::Reload { done }).await.is_err() {
         return shutting_down();
@@ -102,8 +103,8 @@ async fn reload(Shared(state): Shared<Arc<State>>) -> Response {
     }
 }
 
-async fn quit(Shared(state): Shared<Arc<State>>) -> Response {
-    let Some(commands) = &state.commands else { return not_enabled() };
+async fn quit(Shared(api): Shared<Arc<Api>>) -> Response {
+    let Some(commands) = &api.state.commands else { return not_enabled() };
     match commands.send(Command::Quit).await {
         Ok(()) => text(StatusCode::OK, "Requesting termination... Goodbye!"),
         Err(mpsc::error::SendError(_)) => shutting_down(),

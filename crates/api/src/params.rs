@@ -5,10 +5,13 @@
 
 use std::time::Duration;
 
-use model::{TimeRange, Timestamp};
+use model::{Matcher, TimeRange, Timestamp};
 
 use crate::error::ApiError;
 use crate::form::Form;
+
+/// The warning on an answer that `limit` has shortened.
+pub(crate) const TRUNCATED: &str = "results truncated due to limit";
 
 /// How Prometheus' own client writes "since ever" and "for ever"; no time library reads them.
 const MIN_TIME_TEXT: &str = "-292273086-05-16T16:47:06Z";
@@ -53,6 +56,19 @@ impl Form {
             Some(limit) if limit < 0 => Err(refuse("limit must be non-negative".to_owned())),
             Some(limit) => Ok(Some(usize::try_from(limit).unwrap_or(usize::MAX))),
         }
+    }
+
+    /// One set of matchers for each `match[]`.
+    pub(crate) fn matcher_sets(&self) -> Result<Vec<Vec<Matcher>>, String> {
+        let mut sets = Vec::new();
+        for selector in self.values("match[]") {
+            let matchers = promql::parse_selector(selector).map_err(|error| error.to_string())?;
+            if matchers.iter().all(Matcher::matches_empty) {
+                return Err("match[] must contain at least one non-empty matcher".to_owned());
+            }
+            sets.push(matchers);
+        }
+        Ok(sets)
     }
 }
 

@@ -1,0 +1,161 @@
+//! `query`, `query_range`, and the endpoints around expressions.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{Request, State as Shared};
+use axum::routing::{MethodFilter, MethodRouter, on};
+use promql::{Answer, Engine, EngineOptions, EvalError, Expr, Value};
+
+use crate::endpoint::{Api, Call, answer_in_turn};
+use crate::error::{ApiError, ErrorType};
+use crate::params::TRUNCATED;
+use crate::query_data::QueryData;
+use crate::respond::Reply;
+
+pub(crate) fn router() -> Router<Arc<Api>> {
+    Router::new()
+        .route("/api/v1/query", get_or_post(instant))
+        .route("/api/v1/query_range", get_or_post(range))
+        .route("/api/v1/query_exemplars", get_or_post(exemplars))
+        .route("/api/v1/format_query", get_or_post(format))
+        .route("/api/v1/parse_query", get_or_post(parse))
+}
+
+/// Prometheus takes parameters in a form's body wherever they can be long.
+pub(crate) fn get_or_post(
+    endpoint: fn(&Call<'_>) -> Result<Reply, ApiError>,
+) -> MethodRouter<Arc<Api>> {
+    on(
+        MethodFilter::GET.or(MethodFilter::POST),
+        move |Shared(api): Shared<Arc<Api>>, request: Request| {
+            answer_in_turn(api, request, endpoint)
+        },
+    )
+}
+
+fn instant(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let limit = call.form.limit()?;
+    let at = call.form.time_or("time", (call.state.now)())?;
+    call.form.duration("timeout")?;
+    let engine = engine(call)?;
+    let expr = expression(call)?;
+    let answer = engine.instant(call.state.query.as_ref(), &expr, at, call.cancel)?;
+    Ok(reply(call, answer, limit))
+}
+
+fn range(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let limit = call.form.limit()?;
+    let start = call.form.time("start")?;
+    let end = call.form.time("end")?;
+    if end < start {
+        let reason = "end timestamp must not be before start time";
+        return Err(ApiError::parameter("end", reason));
+    }
+    let step = step(call)?;
+    promql::check_resolution(start, end, step)?;
+    call.form.duration("timeout")?;
+    let engine = engine(call)?;
+    let expr = expression(call)?;
+    let storage = call.state.query.as_ref();
+    let answer = engine.range(storage, &expr, start, end, step, call.cancel);
+    let answer = answer.map_err(|error| match error {
+        EvalError::BadData(reason) => ApiError::parameter("query", reason),
+        other => other.into(),
+    })?;
+    Ok(reply(call, answer, limit))
+}
+
+/// Exemplars are not kept yet: a query that can be read has none. Grafana asks on load, with times
+/// in milliseconds, and must not be refused.
+fn exemplars(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let range = call.form.time_range()?;
+    if range.end < range.start {
+        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+    }
+    promql::parse(call.form.value("query"))
+        .map_err(|error| ApiError::bad_data(error.to_string()))?;
+    Reply::value(&[(); 0])
+}
+
+fn format(call: &Call<'_>) -> Result<Reply, ApiError> {
+    Reply::value(&expression(call)?.to_string())
+}
+
+fn parse(call: &Call<'_>) -> Result<Reply, ApiError> {
+    Reply::value(&crate::ast_json::expression(&expression(call)?))
+}
+
+fn step(call: &Call<'_>) -> Result<Duration, ApiError> {
+    let step = crate::params::parse_duration(call.form.value("step"))
+        .map_err(|reason| ApiError::parameter("step", reason))?;
+    if step < Duration::from_millis(1) {
+        let reason = "zero or negative query resolution step widths are not accepted. Try a \
+                      positive integer";
+        return Err(ApiError::parameter("step", reason));
+    }
+    Ok(step)
+}
+
+fn expression(call: &Call<'_>) -> Result<Expr, ApiError> {
+    promql::parse(call.form.value("query")).map_err(|error| ApiError::parameter("query", error))
+}
+
+/// The engine with what this request asks of it.
+fn engine(call: &Call<'_>) -> Result<Engine, ApiError> {
+    let options = call.state.engine.options();
+    let lookback = match call.form.value("lookback_delta") {
+        "" => options.lookback,
+        text => crate::params::parse_duration(text).map_err(|reason| {
+            ApiError::bad_data(format!("error parsing lookback delta duration: {reason}"))
+        })?,
+    };
+    let lookback = if lookback.is_zero() { options.lookback } else { lookback };
+    let timeout = options.timeout.min(call.timeout);
+    Ok(Engine::new(EngineOptions { lookback, timeout, ..options.clone() }))
+}
+
+fn reply(call: &Call<'_>, answer: Answer, limit: Option<usize>) -> Reply {
+    let query = call.form.value("query");
+    let mut warnings = answer.annotations.warnings(query);
+    let mut value = answer.value;
+    if truncate(&mut value, limit) {
+        warnings.push(TRUNCATED.to_owned());
+    }
+    Reply::new(QueryData::new(value))
+        .with_warnings(warnings)
+        .with_infos(answer.annotations.infos(query))
+}
+
+/// Whether anything had to go.
+fn truncate(value: &mut Value, limit: Option<usize>) -> bool {
+    let limit = limit.unwrap_or(usize::MAX);
+    let before = match value {
+        Value::Vector(samples) => {
+            let before = samples.len();
+            samples.truncate(limit);
+            before
+        }
+        Value::Matrix(series) => {
+            let before = series.len();
+            series.truncate(limit);
+            before
+        }
+        Value::Scalar(_) | Value::String(_) => 0,
+    };
+    before > limit
+}
+
+impl From<EvalError> for ApiError {
+    fn from(error: EvalError) -> Self {
+        let error_type = match error {
+            EvalError::Timeout => ErrorType::Timeout,
+            EvalError::Canceled => ErrorType::Canceled,
+            EvalError::TooManySamples | EvalError::Execution(_) => ErrorType::Execution,
+            EvalError::BadData(_) => ErrorType::BadData,
+            EvalError::Storage(_) => ErrorType::Internal,
+        };
+        Self::new(error_type, error.to_string())
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole API over HTTP: a real server on a loopback port, over a real database.
+//!
+//! ```text
+//! reqwest ──► api::router ──► promql ──► tsdb (the series of `fixture`)
+//!    └──────► Debian's prometheus, with the same series by remote write (`differential`)
+//! ```
+
+#![allow(clippy::unwrap_used)] // all of this is tests
+
+mod bad_input;
+mod differential;
+mod fixture;
+mod grafana;
+mod lifecycle;
+mod load;
+mod peer;
+mod server;
+mod status_pages;
+mod store;
