@@ -16,7 +16,7 @@ pub struct Profile {
 }
 
 impl Profile {
-    /// Small enough for ten processes on two cores: about 5,000 series per meta-cluster.
+    /// Small enough for ten processes on two cores: 5,000 to 6,500 series per meta-cluster.
     pub fn demo() -> Self {
         Self {
             nodes_per_metacluster: 3,

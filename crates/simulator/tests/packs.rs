@@ -67,6 +67,16 @@ fn promtool_accepts_every_pack() {
 }
 
 #[test]
+fn our_own_parser_reads_every_expression_and_prints_it_stably() {
+    for rule in TIERS.into_iter().flat_map(rules) {
+        let text = rule["expr"].as_str().unwrap();
+        let printed = promql::parse(text).unwrap_or_else(|error| panic!("{text}: {error}"));
+        let printed = printed.to_string();
+        assert_eq!(promql::parse(&printed).unwrap().to_string(), printed);
+    }
+}
+
+#[test]
 fn the_packs_unit_tests_pass() {
     promtool(&["test", "rules"], &files("tests"));
 }
