@@ -76,8 +76,13 @@ impl Config {
             out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
             shown: redact::without_secrets(text)?,
         };
-        config.resolve_paths(directory);
-        config.check_names()?;
+        for scrape in &mut config.scrape_configs {
+            scrape.set_directory(directory);
+        }
+        for destination in &mut config.remote_write {
+            destination.set_directory(directory);
+        }
+        config.alerting.set_directory(directory);
         Ok(config)
     }
 }

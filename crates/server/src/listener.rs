@@ -100,8 +100,10 @@ mod tests {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let mut listener = BoundedListener::new(tcp, 1);
         let address = listener.local_addr().unwrap();
-        let _clients =
-            (TcpStream::connect(address).await.unwrap(), TcpStream::connect(address).await.unwrap());
+        let _clients = (
+            TcpStream::connect(address).await.unwrap(),
+            TcpStream::connect(address).await.unwrap(),
+        );
 
         let (first, _) = listener.accept().await;
         let waiting = tokio::time::timeout(Duration::from_millis(100), listener.accept()).await;

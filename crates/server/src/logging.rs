@@ -17,6 +17,12 @@ pub enum LogFormat {
     Json,
 }
 
+impl Default for LogLevel {
+    fn default() -> Self {
+        Self(Level::INFO)
+    }
+}
+
 impl FromStr for LogLevel {
     type Err = anyhow::Error;
 

@@ -1,0 +1,157 @@
+//! From start to end of the process: load, run, reload, stop.
+//!
+//! - LIFE-1: a reload is all or nothing: a configuration that does not load, or that a part refuses,
+//!   leaves the running one in place.
+//! - LIFE-2: on the way down, what feeds in stops first and what leads out last, and the log is on
+//!   the disk before the process ends.
+
+use std::future::IntoFuture as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use anyhow::Context as _;
+use api::Command;
+use parking_lot::RwLock;
+use tokio::net::TcpListener;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::flags::Flags;
+use crate::listener::BoundedListener;
+use crate::parts::Parts;
+use crate::status::Loaded;
+use crate::telemetry::ReloadMetrics;
+use crate::{Tier, maintenance, routes, telemetry};
+
+/// How long open connections may take to end once the process is told to stop.
+const DRAIN_MAX: Duration = Duration::from_secs(5);
+
+/// Runs until it is told to stop. An error means that it could not start, or not end cleanly.
+pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
+    let mut events = Events::new()?;
+    let config = load(&flags)?;
+    let registry = telemetry::registry(tier)?;
+    let tcp = TcpListener::bind(flags.web.listen_address)
+        .await
+        .with_context(|| format!("listen on {}", flags.web.listen_address))?;
+    tracing::info!(program = tier.program, version = tier.version, "starting");
+
+    let parts = Arc::new(Parts::open(tier, &flags, &config, &registry).await?);
+    let metrics = ReloadMetrics::register(&registry)?;
+    let loaded = Arc::new(RwLock::new(Loaded::now(&config)));
+    parts.apply(config).await?;
+    metrics.succeeded();
+
+    let stop = CancellationToken::new();
+    let commands = flags.web.enable_lifecycle.then(|| events.sender.clone());
+    let router = routes::router(tier, &flags, &registry, &parts, &loaded, commands)?;
+    let listener = BoundedListener::new(tcp, flags.web.max_connections);
+    let serve =
+        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
+    let serve = tokio::spawn(serve.into_future());
+    let upkeep = maintenance::run(Arc::clone(&parts.db), flags.storage.wal_sync, stop.clone());
+    let upkeep = tokio::spawn(upkeep);
+    tracing::info!(address = %flags.web.listen_address, "ready");
+
+    loop {
+        match events.next().await {
+            Event::Reload { done } => {
+                let outcome = reload(&parts, &flags, &loaded, &metrics).await;
+                // A client that has gone away does not want to know.
+                let _ = done.map(|done| done.send(outcome));
+            }
+            Event::Stop { why } => {
+                tracing::info!(why, "stopping");
+                break;
+            }
+        }
+    }
+    stop.cancel();
+    parts.stop_input().await;
+    if tokio::time::timeout(DRAIN_MAX, serve).await.is_err() {
+        tracing::warn!("cutting connections that are still open");
+    }
+    upkeep.await.context("join the storage upkeep")?;
+    parts.stop_output().await;
+    tokio::task::spawn_blocking(move || parts.db.close()).await?.context("close the storage")
+}
+
+fn load(flags: &Flags) -> anyhow::Result<Config> {
+    match &flags.config_file {
+        Some(path) => Config::load(path).context("load configuration"),
+        None => Ok(Config::default()),
+    }
+}
+
+async fn reload(
+    parts: &Parts,
+    flags: &Flags,
+    loaded: &RwLock<Loaded>,
+    metrics: &ReloadMetrics,
+) -> Result<(), String> {
+    match load_and_apply(parts, flags).await {
+        Ok(now) => {
+            *loaded.write() = now;
+            metrics.succeeded();
+            tracing::info!("configuration reloaded");
+            Ok(())
+        }
+        Err(error) => {
+            let reason = format!("{error:#}");
+            loaded.write().successful = false;
+            metrics.failed();
+            tracing::error!(error = reason, "configuration not reloaded; the last one stays");
+            Err(reason)
+        }
+    }
+}
+
+async fn load_and_apply(parts: &Parts, flags: &Flags) -> anyhow::Result<Loaded> {
+    let config = load(flags)?;
+    let loaded = Loaded::now(&config);
+    parts.apply(config).await?;
+    Ok(loaded)
+}
+
+/// All that can make the process do something other than its work.
+enum Event {
+    Reload { done: Option<oneshot::Sender<Result<(), String>>> },
+    Stop { why: &'static str },
+}
+
+struct Events {
+    hangup: Signal,
+    interrupt: Signal,
+    terminate: Signal,
+    sender: mpsc::Sender<Command>,
+    receiver: mpsc::Receiver<Command>,
+}
+
+impl Events {
+    /// From here on the process no longer dies of the signals that it handles.
+    fn new() -> anyhow::Result<Self> {
+        let listen = |kind| signal(kind).context("listen for signals");
+        let (sender, receiver) = mpsc::channel(1);
+        Ok(Self {
+            hangup: listen(SignalKind::hangup())?,
+            interrupt: listen(SignalKind::interrupt())?,
+            terminate: listen(SignalKind::terminate())?,
+            sender,
+            receiver,
+        })
+    }
+
+    async fn next(&mut self) -> Event {
+        tokio::select! {
+            _ = self.hangup.recv() => Event::Reload { done: None },
+            _ = self.interrupt.recv() => Event::Stop { why: "SIGINT" },
+            _ = self.terminate.recv() => Event::Stop { why: "SIGTERM" },
+            Some(command) = self.receiver.recv() => match command {
+                Command::Reload { done } => Event::Reload { done: Some(done) },
+                Command::Quit => Event::Stop { why: "/-/quit" },
+            },
+        }
+    }
+}

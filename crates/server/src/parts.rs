@@ -1,0 +1,122 @@
+//! The parts of a server, in the order in which data flows through them.
+//!
+//! ```text
+//! scrape  ─┐              ┌─► api, federate, fleet
+//! receive ─┴─► storage ───┼─► rules ─► storage; alerts ─► notifier
+//!                         └─► senders: what was appended ─► the next tier
+//! ```
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use prometheus::Registry;
+use storage::{Append, Query};
+use tsdb::Db;
+
+use crate::Tier;
+use crate::config::Config;
+use crate::flags::Flags;
+use crate::routes::now;
+
+pub(crate) struct Parts {
+    pub(crate) db: Arc<Db>,
+    pub(crate) scrape: scrape::Manager,
+    pub(crate) notifier: Arc<alerts::Notifier>,
+    pub(crate) senders: remote::Senders,
+    pub(crate) remote_metrics: remote::Metrics,
+}
+
+impl Parts {
+    /// Opens the storage and makes the parts, none of which does anything before [`Parts::apply`].
+    pub(crate) async fn open(
+        tier: &Tier,
+        flags: &Flags,
+        config: &Config,
+        registry: &Registry,
+    ) -> anyhow::Result<Self> {
+        let db = open_storage(tier, flags, config, registry).await?;
+        let append: Arc<dyn Append> = Arc::clone(&db) as _;
+        let scrape = scrape::Manager::new(
+            append,
+            Arc::new(now),
+            scrape_options(),
+            scrape::Metrics::register(registry)?,
+        );
+        let notifier = Arc::new(alerts::Notifier::new(alerts::Metrics::register(registry)?)?);
+        let remote_metrics = remote::Metrics::register(registry)?;
+        let senders = remote::Senders::new(
+            Arc::clone(&db),
+            &flags.storage.path,
+            remote_metrics.send.clone(),
+        )?;
+        Ok(Self { db, scrape, notifier, senders, remote_metrics })
+    }
+
+    /// Makes `config` the running configuration. What can refuse it comes before what changes.
+    pub(crate) async fn apply(&self, config: Config) -> anyhow::Result<()> {
+        let external_labels = &config.global.external_labels;
+        let defaults = scrape::Defaults {
+            scrape_interval: config.global.scrape_interval,
+            scrape_timeout: config.global.scrape_timeout,
+            ..scrape::Defaults::default()
+        };
+        let jobs = scrape::resolve(config.scrape_configs, &defaults)?;
+        self.senders.apply(&config.remote_write, external_labels).await?;
+        self.notifier.apply(config.alerting, external_labels.clone());
+        self.scrape.apply(jobs);
+        Ok(())
+    }
+
+    /// Ends what feeds the storage on its own.
+    pub(crate) async fn stop_input(&self) {
+        self.scrape.shutdown().await;
+    }
+
+    /// Hands on what can be handed on in time, and ends what does it.
+    pub(crate) async fn stop_output(&self) {
+        self.notifier.shutdown().await;
+        self.senders.shutdown().await;
+    }
+
+    pub(crate) fn append(&self) -> Arc<dyn Append> {
+        Arc::clone(&self.db) as _
+    }
+
+    pub(crate) fn query(&self) -> Arc<dyn Query> {
+        Arc::clone(&self.db) as _
+    }
+}
+
+/// Replays the log, which takes as long as there is log to replay.
+async fn open_storage(
+    tier: &Tier,
+    flags: &Flags,
+    config: &Config,
+    registry: &Registry,
+) -> anyhow::Result<Arc<Db>> {
+    let options = tsdb::Options {
+        retention: Some(flags.storage.retention),
+        out_of_order_window: config.out_of_order_window.unwrap_or(tier.out_of_order_window),
+        sync_before_ack: flags.storage.wal_sync.is_zero(),
+        ..tsdb::Options::new(&flags.storage.path)
+    };
+    let metrics = tsdb::Metrics::register(registry)?;
+    let opened = tokio::task::spawn_blocking(move || Db::open(options, metrics)).await?;
+    opened.context("open the storage")
+}
+
+fn scrape_options() -> scrape::Options {
+    let host = rustix::system::uname().nodename().to_string_lossy().into_owned();
+    scrape::Options {
+        offset_seed: xxhash_rust::xxh3::xxh3_64(host.as_bytes()),
+        key_seed: random_seed(),
+        external_host: host,
+        readers: std::thread::available_parallelism().map_or(1, usize::from),
+    }
+}
+
+/// The seed that the standard library draws for its hash maps.
+fn random_seed() -> u64 {
+    use std::hash::{BuildHasher as _, RandomState};
+    RandomState::new().hash_one(0u8)
+}

@@ -1,0 +1,56 @@
+//! Everything the server answers over HTTP, as one router.
+
+use std::sync::Arc;
+
+use anyhow::Context as _;
+use api::{Command, CorsOrigin, Readiness};
+use axum::Router;
+use model::Timestamp;
+use parking_lot::RwLock;
+use prometheus::Registry;
+use tokio::sync::mpsc;
+
+use crate::Tier;
+use crate::flags::Flags;
+use crate::parts::Parts;
+use crate::status::{Loaded, Status, build_info};
+
+pub(crate) fn router(
+    tier: &Tier,
+    flags: &Flags,
+    registry: &Registry,
+    parts: &Arc<Parts>,
+    loaded: &Arc<RwLock<Loaded>>,
+    commands: Option<mpsc::Sender<Command>>,
+) -> anyhow::Result<Router> {
+    let readiness = Arc::new(Readiness::not_ready("starting"));
+    readiness.set_ready();
+    let state = api::State {
+        query: parts.query(),
+        status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
+        build_info: build_info(tier),
+        readiness,
+        commands,
+        registry: registry.clone(),
+        metrics: api::Metrics::register(registry)?,
+        options: api::Options {
+            max_concurrency: flags.query.max_concurrency,
+            timeout: flags.query.timeout,
+            cors_origin: CorsOrigin::parse(&flags.web.cors_origin).context("--web.cors.origin")?,
+        },
+        now,
+    };
+    let receive = remote::receive::router(
+        parts.append(),
+        remote::receive::Options::default(),
+        parts.remote_metrics.receive.clone(),
+    );
+    let fleet = fleet::router(parts.query(), fleet::Options::default(), now);
+    let others = receive.merge(fleet);
+    Ok(api::router(state, others))
+}
+
+/// The wall clock. What needs the time takes this function as a parameter.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_millis(jiff::Timestamp::now().as_millisecond())
+}
