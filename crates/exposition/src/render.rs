@@ -36,7 +36,19 @@ pub fn metric_type(out: &mut String, family: &str, metric_type: MetricType) {
 
 /// Appends one sample's line.
 pub fn sample(out: &mut String, labels: &Labels, value: f64, timestamp: Option<Timestamp>) {
-    series(out, labels);
+    sample_with(out, labels, [], value, timestamp);
+}
+
+/// As [`sample`], with further labels after the series' own, whose names those must not have. Their
+/// values may be empty: federation says `instance=""` so that the scraper does not put in its own.
+pub fn sample_with<'a>(
+    out: &mut String,
+    labels: &'a Labels,
+    further: impl IntoIterator<Item = (&'a str, &'a str)>,
+    value: f64,
+    timestamp: Option<Timestamp>,
+) {
+    series(out, labels, further);
     out.push(' ');
     put(out, GoFloat(value));
     if let Some(timestamp) = timestamp {
@@ -46,7 +58,11 @@ pub fn sample(out: &mut String, labels: &Labels, value: f64, timestamp: Option<T
     out.push('\n');
 }
 
-fn series(out: &mut String, labels: &Labels) {
+fn series<'a>(
+    out: &mut String,
+    labels: &'a Labels,
+    further: impl IntoIterator<Item = (&'a str, &'a str)>,
+) {
     let name = labels.metric_name();
     let mut separator = '{';
     if is_legacy_metric_name(name) {
@@ -56,10 +72,8 @@ fn series(out: &mut String, labels: &Labels) {
         quote(out, name);
         separator = ',';
     }
-    for (label, value) in labels {
-        if label == METRIC_NAME {
-            continue;
-        }
+    let own = labels.iter().filter(|(label, _)| *label != METRIC_NAME);
+    for (label, value) in own.chain(further) {
         out.push(separator);
         separator = ',';
         if is_legacy_label_name(label) {

@@ -37,6 +37,21 @@ fn metadata_is_written_in_the_words_of_the_format() {
     );
 }
 
+#[test]
+fn further_labels_follow_the_series_own_and_may_be_empty() {
+    #[track_caller]
+    fn check(pairs: &[(&str, &str)], further: &[(&str, &str)], expect: &str) {
+        let labels: Labels = pairs.iter().copied().collect();
+        let mut out = String::new();
+        sample_with(&mut out, &labels, further.iter().copied(), 1.0, None);
+        assert_eq!(out, expect);
+    }
+    let further = [("instance", ""), ("a.b", "c")];
+    check(&[("__name__", "up")], &further, "up{instance=\"\",\"a.b\"=\"c\"} 1\n");
+    check(&[("__name__", "up"), ("z", "1")], &further[..1], "up{z=\"1\",instance=\"\"} 1\n");
+    check(&[("__name__", "my.up")], &further[..1], "{\"my.up\",instance=\"\"} 1\n");
+}
+
 proptest! {
     /// EXPO-3
     #[test]
