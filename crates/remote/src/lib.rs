@@ -9,9 +9,12 @@
 //! read from storage's log.
 
 mod clock;
+pub mod federate;
 pub mod metrics;
 pub mod receive;
 pub mod send;
+#[cfg(test)]
+mod testing;
 mod wire;
 
 pub use metrics::Metrics;

@@ -9,13 +9,14 @@ use prometheus::{
 };
 
 use crate::receive::{Outcome, Refused};
-use crate::send::{Queue, QueueConfig, Reply};
+use crate::send::{Chunk, Queue, QueueConfig, Reply};
 
 /// All of this crate's metrics; clones count into the same series.
 #[derive(Clone, Debug)]
 pub struct Metrics {
     pub receive: ReceiveMetrics,
     pub send: SendMetrics,
+    pub federate: FederateMetrics,
 }
 
 impl Metrics {
@@ -23,6 +24,7 @@ impl Metrics {
         Ok(Self {
             receive: ReceiveMetrics::register(registry)?,
             send: SendMetrics::register(registry)?,
+            federate: FederateMetrics::register(registry)?,
         })
     }
 }
@@ -104,7 +106,10 @@ pub struct SendMetrics {
 }
 
 /// Why samples were given up, as `reason` labels.
-const DROPPED: [&str; 2] = ["relabelled", "rejected"];
+const DROPPED: [&str; 3] = ["relabelled", "unknown_series", "rejected"];
+const RELABELLED: usize = 0;
+const UNKNOWN_SERIES: usize = 1;
+const REJECTED: usize = 2;
 /// How requests end, as `outcome` labels.
 const OUTCOMES: [&str; 3] = ["delivered", "rejected", "failed"];
 
@@ -223,10 +228,10 @@ impl DestinationMetrics {
         self.shards_max.set(config.max_shards.get() as i64);
     }
 
-    /// `read` samples came from the log, `kept` of them are to be sent.
-    pub(crate) fn read(&self, read: usize, kept: usize, newest: Option<Timestamp>) {
-        self.read.inc_by(read as u64);
-        self.dropped[0].inc_by((read - kept) as u64);
+    pub(crate) fn read(&self, chunk: &Chunk, newest: Option<Timestamp>) {
+        self.read.inc_by(chunk.read as u64);
+        self.dropped[RELABELLED].inc_by(chunk.dropped as u64);
+        self.dropped[UNKNOWN_SERIES].inc_by(chunk.unknown as u64);
         if let Some(newest) = newest {
             self.highest_in.set(newest.as_seconds());
         }
@@ -249,7 +254,7 @@ impl DestinationMetrics {
 
     pub(crate) fn settled(&self, delivered: u64, rejected: u64, newest: Option<Timestamp>) {
         self.delivered.inc_by(delivered);
-        self.dropped[1].inc_by(rejected);
+        self.dropped[REJECTED].inc_by(rejected);
         if let Some(newest) = newest {
             self.highest_sent.set(self.highest_sent.get().max(newest.as_seconds()));
         }
@@ -258,6 +263,30 @@ impl DestinationMetrics {
     pub(crate) fn behind(&self, millis: i64, backlog_bytes: u64) {
         self.behind.set(millis as f64 / 1000.0);
         self.backlog_bytes.set(i64::try_from(backlog_bytes).unwrap_or(i64::MAX));
+    }
+}
+
+#[derive(Clone, Debug)]
+pub struct FederateMetrics {
+    pub(crate) requests: IntCounterVec,
+    pub(crate) series: IntCounter,
+}
+
+impl FederateMetrics {
+    fn register(registry: &Registry) -> Result<Self, Error> {
+        Ok(Self {
+            requests: counters(
+                registry,
+                "watershed_remote_federate_requests_total",
+                "Federation requests answered, by status code.",
+                &["code"],
+            )?,
+            series: counter(
+                registry,
+                "watershed_remote_federate_series_total",
+                "Series given out by federation.",
+            )?,
+        })
     }
 }
 

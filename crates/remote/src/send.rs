@@ -40,6 +40,7 @@ use crate::send::destination::Destination;
 
 pub(crate) use crate::send::client::Reply;
 pub(crate) use crate::send::queue::Queue;
+pub(crate) use crate::send::source::Chunk;
 
 #[derive(Debug, thiserror::Error)]
 pub enum SendError {

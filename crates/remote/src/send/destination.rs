@@ -50,8 +50,8 @@ pub(super) struct Destination {
     /// Time for the queue counts from here.
     origin: Instant,
     /// At home while nothing is read.
-    source: Option<Source>,
-    working: Option<JoinHandle<(Source, Work)>>,
+    source: Option<Box<Source>>,
+    working: Option<JoinHandle<(Box<Source>, Work)>>,
     saving: Option<JoinHandle<io::Result<LogPosition>>>,
     posting: FuturesUnordered<BoxFuture<'static, (Posted, Reply, Duration)>>,
     /// Compressed requests that are not settled.
@@ -76,7 +76,7 @@ enum Posted {
 /// All that wakes a destination.
 enum Event {
     LogGrew,
-    Worked(Result<(Source, Work), JoinError>),
+    Worked(Result<(Box<Source>, Work), JoinError>),
     Answered(Posted, Reply, Duration),
     Saved(Result<io::Result<LogPosition>, JoinError>),
     Due,
@@ -100,7 +100,11 @@ impl Destination {
             .map_err(|source| SendError::Cursor { name: name.clone(), source })?
         {
             Stored::Nothing => db.log_end(),
-            Stored::At(position) => position.min(db.log_end()),
+            Stored::At(position) if position <= db.log_end() => position,
+            Stored::At(position) => {
+                tracing::warn!(remote = name, %position, "the cursor is of a log that is gone");
+                db.log_start()
+            }
             Stored::Unreadable => {
                 tracing::warn!(remote = name, "unreadable cursor: sending all of the log again");
                 db.log_start()
@@ -113,8 +117,9 @@ impl Destination {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
+        let source = Source::new(Arc::clone(&db), start, &config, external_labels);
         Ok(Self {
-            source: Some(Source::new(Arc::clone(&db), start, &config, external_labels)),
+            source: Some(Box::new(source)),
             queue: Queue::new(config.queue.clone(), start),
             metadata_interval: config.metadata.as_ref().map(|metadata| metadata.send_interval),
             client: Arc::new(Client::new(config)?),
@@ -218,7 +223,7 @@ impl Destination {
         }));
     }
 
-    fn worked(&mut self, source: Source, work: Work) {
+    fn worked(&mut self, source: Box<Source>, work: Work) {
         self.source = Some(source);
         match work {
             Work::Chunk(chunk) => self.take(chunk),
@@ -240,7 +245,7 @@ impl Destination {
             self.read_not_before = Instant::now() + READ_PAUSE;
         }
         self.newest_read = self.newest_read.max(chunk.newest);
-        self.metrics.read(chunk.read, chunk.entries.len(), self.newest_read);
+        self.metrics.read(&chunk, self.newest_read);
         self.queue.push(chunk.entries, chunk.end, self.origin.elapsed());
     }
 

@@ -33,6 +33,16 @@ impl Forwarded {
     }
 }
 
+/// What becomes of a series' samples.
+#[derive(Debug)]
+pub(super) enum Fate<'a> {
+    Forward(&'a Arc<Forwarded>),
+    /// Relabelling drops it.
+    Dropped,
+    /// The log no longer knows what it is.
+    Unknown,
+}
+
 /// Remembers what became of each of the log's series.
 #[derive(Debug)]
 pub(super) struct SeriesCache {
@@ -61,15 +71,15 @@ impl SeriesCache {
         }
     }
 
-    /// What the destination gets of `series`, whose labels are asked for only the first time;
-    /// `None` where it gets nothing.
+    /// What the destination gets of `series`, whose labels are asked for only the first time.
     pub(super) fn get(
         &mut self,
         series: LogSeries,
         labels: impl FnOnce() -> Option<Labels>,
-    ) -> Option<&Arc<Forwarded>> {
+    ) -> Fate<'_> {
         if !self.known.contains_key(&series) {
-            let labels = labels().and_then(|labels| self.rewrite(&labels));
+            let Some(labels) = labels() else { return Fate::Unknown };
+            let labels = self.rewrite(&labels);
             if let Some(labels) = &labels
                 && !self.metric_names.contains(labels.metric_name())
             {
@@ -78,9 +88,9 @@ impl SeriesCache {
             let forwarded = labels.map(|labels| Arc::new(Forwarded::new(&labels)));
             self.known.insert(series, Known { forwarded, last_used: self.round });
         }
-        let known = self.known.get_mut(&series)?;
+        let Some(known) = self.known.get_mut(&series) else { return Fate::Unknown };
         known.last_used = self.round;
-        known.forwarded.as_ref()
+        known.forwarded.as_ref().map_or(Fate::Dropped, Fate::Forward)
     }
 
     fn rewrite(&self, labels: &Labels) -> Option<Labels> {
@@ -131,12 +141,13 @@ mod tests {
         #[track_caller]
         fn check(steps: &str, series: &[(&str, &str)], expect: Option<&[(&str, &str)]>) {
             let mut cache = cache(&[("region", "eu"), ("replica", "a")], steps);
-            let forwarded = cache.get(LogSeries(1), || Some(labels(series))).cloned();
+            let found = match cache.get(LogSeries(1), || Some(labels(series))) {
+                Fate::Forward(series) => Some((series.label_section.clone(), series.hash)),
+                Fate::Dropped => None,
+                Fate::Unknown => panic!("labels were given"),
+            };
             let expect = expect.map(|pairs| Forwarded::new(&labels(pairs)));
-            assert_eq!(
-                forwarded.map(|f| (f.label_section.clone(), f.hash)),
-                expect.map(|f| (f.label_section.clone(), f.hash)),
-            );
+            assert_eq!(found, expect.map(|series| (series.label_section, series.hash)));
         }
         let up = [("__name__", "up"), ("job", "x")];
         check(
@@ -167,7 +178,7 @@ mod tests {
                 asked += 1;
                 Some(labels(&[("__name__", "up")]))
             };
-            assert!(cache.get(LogSeries(7), ask).is_some());
+            assert!(matches!(cache.get(LogSeries(7), ask), Fate::Forward(_)));
             asked
         };
         assert_eq!((get(&mut cache), get(&mut cache)), (1, 1));
@@ -176,6 +187,14 @@ mod tests {
         cache.forget_idle();
         cache.forget_idle();
         assert_eq!(get(&mut cache), 2);
+    }
+
+    #[test]
+    fn a_series_without_known_labels_is_asked_for_again() {
+        let mut cache = cache(&[], "[]");
+        assert!(matches!(cache.get(LogSeries(1), || None), Fate::Unknown));
+        let up = || Some(labels(&[("__name__", "up")]));
+        assert!(matches!(cache.get(LogSeries(1), up), Fate::Forward(_)));
     }
 
     #[test]

@@ -10,7 +10,7 @@ use tsdb::{Db, LogError, LogPosition, LogReader, LoggedSample};
 use crate::send::config::RemoteWriteConfig;
 use crate::send::encode;
 use crate::send::queue::Entry;
-use crate::send::series::SeriesCache;
+use crate::send::series::{Fate, SeriesCache};
 
 /// Samples read at one time.
 const CHUNK_SAMPLES: usize = 10_000;
@@ -34,9 +34,11 @@ pub(super) enum Work {
 }
 
 #[derive(Debug)]
-pub(super) struct Chunk {
-    /// Samples read from the log, those included that relabelling dropped; 0 when caught up.
-    pub(super) read: usize,
+pub(crate) struct Chunk {
+    /// Samples read from the log; 0 when caught up. SEND-2: each is in `entries` or counted here.
+    pub(crate) read: usize,
+    pub(crate) dropped: usize,
+    pub(crate) unknown: usize,
     pub(super) entries: Vec<Entry>,
     pub(super) end: LogPosition,
     pub(super) newest: Option<Timestamp>,
@@ -69,13 +71,18 @@ impl Source {
             Err(error) => return Work::Failed(error),
         };
         let mut entries = Vec::with_capacity(read);
+        let (mut dropped, mut unknown) = (0, 0);
         for &LoggedSample { series, sample } in &self.batch {
-            if let Some(series) = self.series.get(series, || self.reader.labels(series)) {
-                entries.push(Entry { series: Arc::clone(series), sample, chunk: 0 });
+            match self.series.get(series, || self.reader.labels(series)) {
+                Fate::Forward(series) => {
+                    entries.push(Entry { series: Arc::clone(series), sample, chunk: 0 });
+                }
+                Fate::Dropped => dropped += 1,
+                Fate::Unknown => unknown += 1,
             }
         }
         let newest = self.batch.iter().map(|logged| logged.sample.timestamp).max();
-        Work::Chunk(Chunk { read, entries, end: self.reader.position(), newest })
+        Work::Chunk(Chunk { read, dropped, unknown, entries, end: self.reader.position(), newest })
     }
 
     /// Describes the families of which anything is forwarded.
