@@ -9,8 +9,12 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use axum::Router;
+use model::Labels;
 use prometheus::Registry;
-use storage::{Append, Query};
+use promql::{Engine, EngineOptions};
+use storage::Query;
+use tokio::sync::watch;
 use tsdb::Db;
 
 use crate::Tier;
@@ -20,10 +24,12 @@ use crate::routes::now;
 
 pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
+    pub(crate) engine: Engine,
     pub(crate) scrape: scrape::Manager,
     pub(crate) notifier: Arc<alerts::Notifier>,
     pub(crate) senders: remote::Senders,
-    pub(crate) remote_metrics: remote::Metrics,
+    remote_metrics: remote::Metrics,
+    external_labels: watch::Sender<Labels>,
 }
 
 impl Parts {
@@ -35,9 +41,15 @@ impl Parts {
         registry: &Registry,
     ) -> anyhow::Result<Self> {
         let db = open_storage(tier, flags, config, registry).await?;
-        let append: Arc<dyn Append> = Arc::clone(&db) as _;
+        let engine = Engine::new(EngineOptions {
+            lookback: flags.query.lookback,
+            timeout: flags.query.timeout,
+            max_samples: flags.query.max_samples,
+            subquery_step: config.global.evaluation_interval,
+            ..EngineOptions::default()
+        });
         let scrape = scrape::Manager::new(
-            append,
+            Arc::clone(&db) as _,
             Arc::new(now),
             scrape_options(),
             scrape::Metrics::register(registry)?,
@@ -49,7 +61,8 @@ impl Parts {
             &flags.storage.path,
             remote_metrics.send.clone(),
         )?;
-        Ok(Self { db, scrape, notifier, senders, remote_metrics })
+        let (external_labels, _) = watch::channel(Labels::empty());
+        Ok(Self { db, engine, scrape, notifier, senders, remote_metrics, external_labels })
     }
 
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
@@ -63,6 +76,7 @@ impl Parts {
         let jobs = scrape::resolve(config.scrape_configs, &defaults)?;
         self.senders.apply(&config.remote_write, external_labels).await?;
         self.notifier.apply(config.alerting, external_labels.clone());
+        self.external_labels.send_replace(external_labels.clone());
         self.scrape.apply(jobs);
         Ok(())
     }
@@ -78,8 +92,24 @@ impl Parts {
         self.senders.shutdown().await;
     }
 
-    pub(crate) fn append(&self) -> Arc<dyn Append> {
-        Arc::clone(&self.db) as _
+    /// Where other servers write to, and what they pull from.
+    pub(crate) fn links(&self) -> Router {
+        let receive = remote::receive::router(
+            Arc::clone(&self.db) as _,
+            remote::receive::Options::default(),
+            self.remote_metrics.receive.clone(),
+        );
+        let options = remote::federate::Options {
+            lookback: self.engine.options().lookback,
+            ..remote::federate::Options::default()
+        };
+        let federate = remote::federate::router(
+            self.query(),
+            self.external_labels.subscribe(),
+            options,
+            self.remote_metrics.federate.clone(),
+        );
+        receive.merge(federate)
     }
 
     pub(crate) fn query(&self) -> Arc<dyn Query> {

@@ -27,6 +27,7 @@ pub(crate) fn router(
     readiness.set_ready();
     let state = api::State {
         query: parts.query(),
+        engine: parts.engine.clone(),
         status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
         build_info: build_info(tier),
         readiness,
@@ -40,14 +41,8 @@ pub(crate) fn router(
         },
         now,
     };
-    let receive = remote::receive::router(
-        parts.append(),
-        remote::receive::Options::default(),
-        parts.remote_metrics.receive.clone(),
-    );
     let fleet = fleet::router(parts.query(), fleet::Options::default(), now);
-    let others = receive.merge(fleet);
-    Ok(api::router(state, others))
+    Ok(api::router(state, parts.links().merge(fleet)))
 }
 
 /// The wall clock. What needs the time takes this function as a parameter.
