@@ -130,3 +130,100 @@ fn write_samples(out: &mut Vec<u8>, series: &MatrixSeries, from: &mut usize) -> 
     }
     to < total
 }
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use model::histogram::{Bucket, FloatHistogram};
+    use model::{Labels, Sample, Timestamp};
+    use promql::StringValue;
+
+    use super::*;
+
+    const AT: Timestamp = Timestamp::from_millis(1_500);
+
+    fn written(value: Value) -> String {
+        let mut data = QueryData::new(value);
+        let mut out = Vec::new();
+        while data.write_next(&mut out) {}
+        String::from_utf8(out).unwrap()
+    }
+
+    fn labels(name: &str) -> Labels {
+        [("__name__", name)].into_iter().collect()
+    }
+
+    fn histogram() -> Arc<FloatHistogram> {
+        Arc::new(FloatHistogram {
+            zero_threshold: 0.5,
+            zero_count: 2.0,
+            count: 6.0,
+            sum: 1e21,
+            positive: vec![Bucket { index: 1, count: 3.0 }, Bucket { index: 2, count: 0.0 }],
+            negative: vec![Bucket { index: 1, count: 1.0 }],
+            ..FloatHistogram::default()
+        })
+    }
+
+    const HISTOGRAM: &str = r#"{"count":"6","sum":"1e+21","buckets":[[1,"-2","-1","1"],[3,"-0.5","0.5","2"],[0,"1","2","3"]]}"#;
+
+    #[test]
+    fn scalars_and_strings_are_one_point() {
+        let scalar = Value::Scalar(Sample { timestamp: AT, value: 2.0 });
+        assert_eq!(written(scalar), r#"{"resultType":"scalar","result":[1.5,"2"]}"#);
+        let string = Value::String(StringValue { timestamp: AT, value: "a\"b".to_owned() });
+        assert_eq!(written(string), r#"{"resultType":"string","result":[1.5,"a\"b"]}"#);
+    }
+
+    #[test]
+    fn vectors_hold_floats_and_histograms() {
+        let sample =
+            |name: &str, value| VectorSample { labels: labels(name), timestamp: AT, value };
+        assert_eq!(written(Value::Vector(vec![])), r#"{"resultType":"vector","result":[]}"#);
+        let samples = vec![
+            sample("a", SampleValue::Float(0.5)),
+            sample("b", SampleValue::Histogram(histogram())),
+            sample("c", SampleValue::Histogram(Arc::default())),
+        ];
+        let expect = [
+            r#"{"metric":{"__name__":"a"},"value":[1.500,"0.5"]}"#.to_owned(),
+            format!(r#"{{"metric":{{"__name__":"b"}},"histogram":[1.500,{HISTOGRAM}]}}"#),
+            r#"{"metric":{"__name__":"c"},"histogram":[1.500,{"count":"0","sum":"0"}]}"#.to_owned(),
+        ];
+        let expect = format!(r#"{{"resultType":"vector","result":[{}]}}"#, expect.join(","));
+        assert_eq!(written(Value::Vector(samples)), expect);
+    }
+
+    #[test]
+    fn matrices_hold_series_of_any_length() {
+        let lengths = [0, 1, PIECE_SAMPLES - 1, PIECE_SAMPLES, PIECE_SAMPLES + 1, 1200];
+        let shapes = lengths.iter().flat_map(|floats| [0, 1, 600].map(|more| (*floats, more)));
+        let point = |second: usize| Timestamp::from_millis(second as i64 * 1000);
+        let mut matrix = Vec::new();
+        let mut expect = Vec::new();
+        for (floats, histograms) in shapes {
+            let sample = |n| Sample { timestamp: point(n), value: n as f64 };
+            let histogram = |n| (point(floats + n), histogram());
+            matrix.push(MatrixSeries {
+                labels: labels("m"),
+                samples: (0..floats).map(sample).collect(),
+                histograms: (0..histograms).map(histogram).collect(),
+            });
+            let mut text = r#"{"metric":{"__name__":"m"}"#.to_owned();
+            if floats > 0 {
+                let points: Vec<_> = (0..floats).map(|n| format!("[{n},\"{n}\"]")).collect();
+                text += &format!(",\"values\":[{}]", points.join(","));
+            }
+            if histograms > 0 {
+                let times = floats..floats + histograms;
+                let points: Vec<_> = times.map(|n| format!("[{n},{HISTOGRAM}]")).collect();
+                text += &format!(",\"histograms\":[{}]", points.join(","));
+            }
+            expect.push(text + "}");
+        }
+        let expect = format!(r#"{{"resultType":"matrix","result":[{}]}}"#, expect.join(","));
+        assert!(written(Value::Matrix(matrix)) == expect);
+        assert_eq!(written(Value::Matrix(vec![])), r#"{"resultType":"matrix","result":[]}"#);
+    }
+}
