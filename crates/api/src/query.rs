@@ -80,7 +80,7 @@ fn exemplars(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 fn format(call: &Call<'_>) -> Result<Reply, ApiError> {
-    Reply::value(&expression(call)?.to_string())
+    Reply::value(&promql::pretty(&expression(call)?))
 }
 
 fn parse(call: &Call<'_>) -> Result<Reply, ApiError> {

@@ -16,6 +16,7 @@ pub mod value;
 
 mod eval;
 mod lexer;
+mod pretty;
 mod printer;
 
 pub use annotations::Annotations;
@@ -25,4 +26,5 @@ pub use limits::{Cancel, EvalError};
 pub use number::format_value;
 pub use parser::{Features, parse, parse_selector, parse_with};
 pub use position::{ParseError, Position};
+pub use pretty::pretty;
 pub use value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};

@@ -68,11 +68,20 @@ impl Display for StringLiteral {
 
 impl Display for Binary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.lhs, self.op)?;
-        if self.returns_bool {
+        write!(f, "{} {} {}", self.lhs, Operator(self), self.rhs)
+    }
+}
+
+/// What stands between the operands.
+pub(crate) struct Operator<'a>(pub(crate) &'a Binary);
+
+impl Display for Operator<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Binary { op, returns_bool, matching, .. } = self.0;
+        f.write_str(op.as_str())?;
+        if *returns_bool {
             f.write_str(" bool")?;
         }
-        let matching = &self.matching;
         let grouped = matching.cardinality != Cardinality::OneToOne;
         if !matching.labels.is_empty() || matching.on || grouped {
             f.write_str(if matching.on { " on (" } else { " ignoring (" })?;
@@ -99,19 +108,13 @@ impl Display for Binary {
                 }
             }
         }
-        write!(f, " {}", self.rhs)
+        Ok(())
     }
 }
 
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        f.write_str(self.op.as_str())?;
-        if self.without || !self.grouping.is_empty() {
-            f.write_str(if self.without { " without (" } else { " by (" })?;
-            labels(f, &self.grouping)?;
-            f.write_str(") ")?;
-        }
-        f.write_char('(')?;
+        write!(f, "{}(", Aggregation(self))?;
         if let Some(parameter) = &self.parameter {
             write!(f, "{parameter}, ")?;
         }
@@ -119,15 +122,41 @@ impl Display for Aggregate {
     }
 }
 
+/// What stands before the parentheses: the operation and the grouping.
+pub(crate) struct Aggregation<'a>(pub(crate) &'a Aggregate);
+
+impl Display for Aggregation<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Aggregate { op, grouping, without, .. } = self.0;
+        f.write_str(op.as_str())?;
+        if *without || !grouping.is_empty() {
+            f.write_str(if *without { " without (" } else { " by (" })?;
+            labels(f, grouping)?;
+            f.write_str(") ")?;
+        }
+        Ok(())
+    }
+}
+
 impl Display for Subquery {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{}[{}:", self.inner, self.range)?;
-        if let Some(step) = &self.step {
+        write!(f, "{}{}", self.inner, Window(self))
+    }
+}
+
+/// What stands after the expression: range, step, and at which time.
+pub(crate) struct Window<'a>(pub(crate) &'a Subquery);
+
+impl Display for Window<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Subquery { range, step, time, .. } = self.0;
+        write!(f, "[{range}:")?;
+        if let Some(step) = step {
             step.fmt(f)?;
         }
         f.write_char(']')?;
-        at(f, &self.time)?;
-        offset(f, &self.time)
+        at(f, time)?;
+        offset(f, time)
     }
 }
 

@@ -12,6 +12,18 @@ use crate::server::{Pages, Response, Server, Setup, encoded};
 
 type Parameters = &'static [(&'static str, &'static str)];
 
+/// Each too long for a line.
+const LONG_QUERIES: [&str; 4] = [
+    "histogram_quantile(0.99, sum without (instance, pod) (rate(apiserver_request_duration_seconds_\
+     bucket{job=\"apiserver\",verb!=\"WATCH\"}[5m] offset 1h)))",
+    "sum by (cluster) (rate(errors_total{job=\"a\"}[5m])) / on (cluster) group_left (region, \
+     continent) (sum by (cluster) (rate(requests_total{job=\"a\"}[5m])) > bool 0.5)",
+    "-topk(5, max_over_time((label_replace(node_filesystem_avail_bytes{mountpoint=\"/\"}, \
+     \"a\", \"$1\", \"b\", \"(.*)\") or node_filesystem_size_bytes)[1d:5m] @ 1000))",
+    "a_metric_with_a_very_long_name_that_does_not_fit{and=\"one\",long=\"label\",after=\"the\",\
+     other=\"so\",that=\"it\",is=\"long\"}",
+];
+
 /// A value such as `@60.5` stands for that many seconds after the fixture's start.
 const SAME: &[(&str, Parameters)] = &[
     // Instant queries: every kind of value, number and time.
@@ -75,6 +87,10 @@ const SAME: &[(&str, Parameters)] = &[
     ("alertmanagers", &[]),
     ("query_exemplars", &[("query", "test"), ("start", "1724414400000"), ("end", "1724414401000")]),
     ("format_query", &[("query", "sum(up)by(job)")]),
+    ("format_query", &[("query", LONG_QUERIES[0])]),
+    ("format_query", &[("query", LONG_QUERIES[1])]),
+    ("format_query", &[("query", LONG_QUERIES[2])]),
+    ("format_query", &[("query", LONG_QUERIES[3])]),
     // Bad requests.
     ("query", &[]),
     ("query", &[("query", "up{")]),
