@@ -79,31 +79,49 @@ pub fn format(duration: Duration) -> String {
     text
 }
 
-/// `#[serde(with = "model::duration::text")]` for a `Duration` field.
+/// `#[serde(with = "model::duration::text")]` for a `Duration` field. What is no duration is an error
+/// of the field, so that a format that knows places names its line.
 pub mod text {
+    use std::fmt;
     use std::time::Duration;
 
-    use serde::{Deserialize, Deserializer, Serializer, de::Error};
+    use serde::de::{Deserializer, Error, Visitor};
+    use serde::ser::Serializer;
 
     pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
-        super::parse(&String::deserialize(from)?).map_err(D::Error::custom)
+        from.deserialize_str(Text)
     }
 
     pub fn serialize<S: Serializer>(value: &Duration, to: S) -> Result<S::Ok, S::Error> {
         to.serialize_str(&super::format(*value))
     }
 
+    struct Text;
+
+    impl Visitor<'_> for Text {
+        type Value = Duration;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a duration such as 1m30s")
+        }
+
+        fn visit_str<E: Error>(self, text: &str) -> Result<Duration, E> {
+            super::parse(text).map_err(E::custom)
+        }
+    }
+
     /// The same for an `Option<Duration>` field; pair it with `#[serde(default)]`.
     pub mod optional {
+        use std::fmt;
         use std::time::Duration;
 
-        use serde::{Deserialize, Deserializer, Serializer, de::Error};
+        use serde::de::{Deserializer, Error, Visitor};
+        use serde::ser::Serializer;
 
         pub fn deserialize<'de, D: Deserializer<'de>>(
             from: D,
         ) -> Result<Option<Duration>, D::Error> {
-            let text = Option::<String>::deserialize(from)?;
-            text.map(|text| super::super::parse(&text).map_err(D::Error::custom)).transpose()
+            from.deserialize_option(Optional)
         }
 
         pub fn serialize<S: Serializer>(
@@ -113,6 +131,31 @@ pub mod text {
             match value {
                 Some(duration) => super::serialize(duration, to),
                 None => to.serialize_none(),
+            }
+        }
+
+        struct Optional;
+
+        impl<'de> Visitor<'de> for Optional {
+            type Value = Option<Duration>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration such as 1m30s, or nothing")
+            }
+
+            fn visit_none<E: Error>(self) -> Result<Option<Duration>, E> {
+                Ok(None)
+            }
+
+            fn visit_unit<E: Error>(self) -> Result<Option<Duration>, E> {
+                Ok(None)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(
+                self,
+                from: D,
+            ) -> Result<Option<Duration>, D::Error> {
+                super::deserialize(from).map(Some)
             }
         }
     }

@@ -36,7 +36,7 @@ pub(crate) fn add(functions: &mut Functions<'_>) {
         .add("printf", 1..=MANY, |args| sprintf(args[0].as_text()?, &args[1..]).map(Value::from));
     functions.add("html", 0..=MANY, |args| Ok(html(&text_of(args)?).into()));
     functions.add("js", 0..=MANY, |args| Ok(js(&text_of(args)?).into()));
-    functions.add("urlquery", 0..=MANY, |args| Ok(urlquery(&text_of(args)?).into()));
+    functions.add("urlquery", 0..=MANY, |args| Ok(query_escape(&text_of(args)?).into()));
 }
 
 /// Takes text up to [`OUTPUT_BYTES_MAX`] (TEMPLATE-1).
@@ -219,7 +219,7 @@ fn push_js_code(out: &mut String, c: char) {
 }
 
 /// As `url.QueryEscape`.
-pub(crate) fn urlquery(text: &str) -> String {
+pub fn query_escape(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for byte in text.bytes() {
         match byte {

@@ -21,6 +21,7 @@ mod time;
 mod tree;
 mod value;
 
+pub use builtins::query_escape;
 pub use execute::ExecuteError;
 pub use format::{float, sprintf};
 pub use functions::Functions;
