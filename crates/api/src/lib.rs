@@ -5,7 +5,7 @@
 //! ([`Command`]). Answers are Prometheus' to the byte wherever a client could tell.
 //!
 //! This crate stores nothing, knows no tier, and never blocks an async thread on data: every
-//! endpoint runs on a blocking thread ([`endpoint`]).
+//! endpoint runs on a blocking thread.
 
 mod ast_json;
 mod cors;

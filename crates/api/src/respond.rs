@@ -4,10 +4,10 @@
 //! {"status":"success","data":…,"warnings":[…],"infos":[…]}      (the last two only where not empty)
 //! {"status":"error","errorType":"…","error":"…"}
 //! ```
-//! - RESPOND-1: an answer is rendered in chunks as the client takes them, so that no more than a few
-//!   chunks of JSON are held at once, however large the answer is.
+//! - RESPOND-1: data from storage is rendered in chunks as the client takes them, so that no more
+//!   than a few chunks of JSON are held at once, however large the answer is.
 //! - RESPOND-2: an answer that fits one chunk goes out whole, with its length.
-//! - Source: Prometheus `web/api/v1/api.go` (`Response`), `util/annotations` (10 notices of a kind).
+//! - Source: Prometheus `web/api/v1/api.go` (`Response`).
 
 use std::convert::Infallible;
 use std::io::Write as _;
@@ -26,8 +26,6 @@ use crate::json;
 const CHUNK_BYTES: usize = 64 << 10;
 /// Below this, compression costs more than it saves.
 const GZIP_BYTES_MIN: usize = 1 << 10;
-/// No more warnings, and no more infos, are told one by one.
-const NOTICES_MAX: usize = 10;
 
 /// An answer's data: JSON that is written piece by piece.
 pub(crate) trait Pieces: Send {
@@ -47,7 +45,7 @@ impl Reply {
         Self { data: Box::new(data), warnings: Vec::new(), infos: Vec::new() }
     }
 
-    /// Data that is small enough to be rendered at once.
+    /// Data about the process, small enough to be rendered at once.
     pub(crate) fn value(data: &impl Serialize) -> Result<Self, ApiError> {
         let rendered = serde_json::to_vec(data)
             .map_err(|error| ApiError::new(ErrorType::Internal, error.to_string()))?;
@@ -63,12 +61,12 @@ impl Reply {
     }
 
     pub(crate) fn with_warnings(mut self, warnings: Vec<String>) -> Self {
-        self.warnings = shortened(warnings, "warning");
+        self.warnings = warnings;
         self
     }
 
     pub(crate) fn with_infos(mut self, infos: Vec<String>) -> Self {
-        self.infos = shortened(infos, "info");
+        self.infos = infos;
         self
     }
 
@@ -159,15 +157,6 @@ fn response(status: StatusCode, content_type: &'static str, body: Body) -> Respo
 
 fn stream(chunks: impl Iterator<Item = Bytes> + Send + 'static) -> Body {
     Body::from_stream(futures_util::stream::iter(chunks.map(Ok::<_, Infallible>)))
-}
-
-fn shortened(mut notices: Vec<String>, kind: &str) -> Vec<String> {
-    if notices.len() > NOTICES_MAX {
-        let omitted = notices.len() - NOTICES_MAX;
-        notices.truncate(NOTICES_MAX);
-        notices.push(format!("{omitted} more {kind} annotations omitted"));
-    }
-    notices
 }
 
 struct Rendered(Vec<u8>);
@@ -322,15 +311,6 @@ mod tests {
         assert_eq!(response.headers()["content-type"], "application/json");
         let expect = r#"{"status":"error","errorType":"bad_data","error":"a \"quoted\" word"}"#;
         assert_eq!(body(response), expect.as_bytes());
-    }
-
-    #[test]
-    fn more_than_ten_notices_are_counted() {
-        let notices = |count: usize| (0..count).map(|n| n.to_string()).collect::<Vec<_>>();
-        assert_eq!(words(0).with_warnings(notices(10)).warnings, notices(10));
-        let many = words(0).with_warnings(notices(13)).warnings;
-        assert_eq!(many[..10], notices(10));
-        assert_eq!(many[10..], ["3 more warning annotations omitted"]);
     }
 
     #[test]

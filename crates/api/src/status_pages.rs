@@ -1,13 +1,15 @@
 //! Endpoints about the process: targets, rules, alerts and `status/*`.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::{Request, State as Shared};
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use serde_json::{Value, json};
 
-use crate::endpoint::{Api, Call, answer};
+use crate::endpoint::{Api, Call, answer, answer_in_turn};
 use crate::error::ApiError;
 use crate::params::parse_integer;
 use crate::respond::Reply;
@@ -28,11 +30,17 @@ pub(crate) fn router() -> Router<Arc<Api>> {
         .route("/api/v1/status/config", page(config))
         .route("/api/v1/status/flags", page(|call| Reply::value(&call.state.status.flags())))
         .route("/api/v1/status/runtimeinfo", page(runtime_info))
-        .route("/api/v1/status/tsdb", page(tsdb))
+        .route("/api/v1/status/tsdb", get(tsdb_in_turn))
+        .route("/api/v1/scrape_pools", page(scrape_pools))
 }
 
 fn page(endpoint: fn(&Call<'_>) -> Result<Reply, ApiError>) -> MethodRouter<Arc<Api>> {
     get(move |Shared(api): Shared<Arc<Api>>, request: Request| answer(api, request, endpoint))
+}
+
+/// Counting what storage holds is work like a query's.
+async fn tsdb_in_turn(Shared(api): Shared<Arc<Api>>, request: Request) -> Response {
+    answer_in_turn(api, request, tsdb).await
 }
 
 fn config(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -64,4 +72,16 @@ fn targets(call: &Call<'_>) -> Result<Reply, ApiError> {
         }
     }
     Reply::value(&targets)
+}
+
+/// The names of all jobs that have or had a target.
+fn scrape_pools(call: &Call<'_>) -> Result<Reply, ApiError> {
+    let targets = call.state.status.targets();
+    let listed = ["activeTargets", "droppedTargets"].into_iter();
+    let listed = listed.filter_map(|list| targets[list].as_array()).flatten();
+    let mut pools: BTreeSet<&str> =
+        listed.filter_map(|target| target["scrapePool"].as_str()).collect();
+    let counted = targets["droppedTargetCounts"].as_object();
+    pools.extend(counted.into_iter().flat_map(|counts| counts.keys().map(String::as_str)));
+    Reply::value(&json!({ "scrapePools": pools }))
 }

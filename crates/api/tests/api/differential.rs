@@ -84,6 +84,7 @@ const SAME: &[(&str, Parameters)] = &[
     ("targets", &[("state", "dropped")]),
     ("rules", &[]),
     ("alerts", &[]),
+    ("scrape_pools", &[]),
     ("alertmanagers", &[]),
     ("query_exemplars", &[("query", "test"), ("start", "1724414400000"), ("end", "1724414401000")]),
     ("format_query", &[("query", "sum(up)by(job)")]),

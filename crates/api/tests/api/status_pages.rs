@@ -9,7 +9,7 @@ async fn server() -> Server {
     let targets = json!({
         "activeTargets": [target("node"), target("etcd")],
         "droppedTargets": [{"discoveredLabels": {}, "scrapePool": "node"}],
-        "droppedTargetCounts": {"node": 1, "etcd": 0},
+        "droppedTargetCounts": {"node": 1, "etcd": 0, "all-dropped": 0},
     });
     let alerting = |name: &str| {
         let labels = json!({"severity": name.to_lowercase()});
@@ -30,7 +30,7 @@ async fn targets_are_filtered_by_state_and_pool() {
     let server = server().await;
     let count = async |parameters: &[(&str, &str)]| {
         let data = server.get(&format!("/api/v1/targets?{}", encoded(parameters))).await.data();
-        assert_eq!(data["droppedTargetCounts"], json!({"node": 1, "etcd": 0}));
+        assert_eq!(data["droppedTargetCounts"], json!({"node": 1, "etcd": 0, "all-dropped": 0}));
         let length = |list: &str| data[list].as_array().unwrap().len();
         (length("activeTargets"), length("droppedTargets"))
     };
@@ -40,6 +40,8 @@ async fn targets_are_filtered_by_state_and_pool() {
     assert_eq!(count(&[("state", "dropped")]).await, (0, 1));
     assert_eq!(count(&[("state", "nonsense")]).await, (0, 0));
     assert_eq!(count(&[("scrapePool", "etcd")]).await, (1, 0));
+    let pools = server.get("/api/v1/scrape_pools").await.data();
+    assert_eq!(pools, json!({"scrapePools": ["all-dropped", "etcd", "node"]}));
 }
 
 #[tokio::test]
