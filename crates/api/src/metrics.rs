@@ -3,9 +3,12 @@
 use std::time::Instant;
 
 use axum::extract::{MatchedPath, Request, State as Shared};
+use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use prometheus::{HistogramVec, IntCounterVec, Registry, histogram_opts, opts};
+
+use crate::error::ErrorType;
 
 /// Registered once for a process; clones count together.
 #[derive(Clone, Debug)]
@@ -17,7 +20,10 @@ pub struct Metrics {
 impl Metrics {
     pub fn register(registry: &Registry) -> Result<Self, prometheus::Error> {
         let requests = IntCounterVec::new(
-            opts!("watershed_http_requests_total", "HTTP requests by handler and status code."),
+            opts!(
+                "watershed_http_requests_total",
+                "HTTP requests by handler and status code; 499: the client went away first."
+            ),
             &["handler", "code"],
         )?;
         let duration = HistogramVec::new(
@@ -42,10 +48,27 @@ pub(crate) async fn measure(
 ) -> Response {
     let route = request.extensions().get::<MatchedPath>();
     let handler = route.map_or("none", MatchedPath::as_str).to_owned();
-    let started = Instant::now();
+    let mut request_in_work =
+        InWork { metrics, handler, started: Instant::now(), code: ErrorType::Canceled.status() };
     let response = next.run(request).await;
-    metrics.duration.with_label_values(&[&handler]).observe(started.elapsed().as_secs_f64());
-    let code = response.status();
-    metrics.requests.with_label_values(&[handler.as_str(), code.as_str()]).inc();
+    request_in_work.code = response.status();
     response
+}
+
+/// A request until its response's head. When the client goes away first, it is dropped before its
+/// code is known.
+struct InWork {
+    metrics: Metrics,
+    handler: String,
+    started: Instant,
+    code: StatusCode,
+}
+
+impl Drop for InWork {
+    fn drop(&mut self) {
+        let handler = self.handler.as_str();
+        let duration = self.started.elapsed().as_secs_f64();
+        self.metrics.duration.with_label_values(&[handler]).observe(duration);
+        self.metrics.requests.with_label_values(&[handler, self.code.as_str()]).inc();
+    }
 }

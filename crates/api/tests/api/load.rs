@@ -129,6 +129,9 @@ async fn a_query_ends_when_its_client_goes_away() {
     assert!(read < others_read(started.elapsed()), "{read} series were read");
     let inside = counts.reading_max.load(Ordering::SeqCst);
     assert_eq!(inside, 2, "the second query never ran");
+    let metrics = server.get("/metrics").await.body;
+    let gone = r#"watershed_http_requests_total{code="499",handler="/api/v1/query"} 1"#;
+    assert!(metrics.lines().any(|line| line == gone), "{metrics}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
