@@ -217,7 +217,7 @@ async fn a_bad_query_is_answered_with_its_place_and_the_right_status() -> anyhow
     check(Method::DELETE, "/api/v1/query", 405, &[]).await?;
     // Two series where there may be one: found while evaluating.
     let twice =
-        "vector(1)+on()(label_replace(vector(1),%22a%22,%22b%22,%22%22,%22%22)or%20vector(2))";
+        "vector(1)%2Bon()(label_replace(vector(1),%22a%22,%22b%22,%22%22,%22%22)or%20vector(2))";
     let execution = "\"errorType\":\"execution\"";
     check(get, &format!("/api/v1/query?query={twice}"), 422, &[execution]).await?;
     lives(&edge).await
