@@ -89,7 +89,11 @@ impl Chain {
 }
 
 fn forward_to(next: &Server) -> String {
-    format!("remote_write: [{{url: '{}'}}]\n", next.url("/api/v1/write"))
+    // Without the deadline, a sample may wait at each tier for five seconds for more to go with it.
+    format!(
+        "remote_write: [{{url: '{}', queue_config: {{batch_send_deadline: 100ms}}}}]\n",
+        next.url("/api/v1/write")
+    )
 }
 
 async fn has(tier: &Server, samples: &[Sample]) -> anyhow::Result<()> {

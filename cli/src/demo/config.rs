@@ -31,7 +31,7 @@ pub(crate) fn edge(tree: &Tree, edge: &Edge, rules: &Path) -> String {
     }
     let cascade = tree.cascade(edge.continent);
     if cascade.collects == Collects::IsPushed {
-        text += &remote_write([&cascade.node], Some(FROM_EDGE));
+        text += &remote_write([&cascade.node], FROM_EDGE);
     }
     text
 }
@@ -56,7 +56,7 @@ pub(crate) fn cascade(tree: &Tree, cascade: &Cascade, rules: &Path) -> String {
                static_configs: [{{targets: [{addresses}]}}]\n"
         );
     }
-    text + &remote_write(&tree.centrals, Some(FROM_CASCADE))
+    text + &remote_write(&tree.centrals, FROM_CASCADE)
 }
 
 /// The configuration of either central: no label tells them apart, so that Alertmanager sees one
@@ -147,17 +147,21 @@ fn machine_jobs(tree: &Tree) -> String {
     job("node-exporter-real", &tree.node_exporter) + &job("etcd-real", &tree.etcd)
 }
 
-fn remote_write<'a>(to: impl IntoIterator<Item = &'a Node>, only: Option<&str>) -> String {
+/// Sends the series whose names match `names` to each of `to`.
+fn remote_write<'a>(to: impl IntoIterator<Item = &'a Node>, names: &str) -> String {
     let mut text = "remote_write:\n".to_owned();
     for node in to {
-        let _ = writeln!(text, "- url: {}", node.url("/api/v1/write"));
-        if let Some(names) = only {
-            let _ = write!(
-                text,
-                "  write_relabel_configs:\n  \
-                 - {{source_labels: [__name__], regex: '{names}', action: keep}}\n"
-            );
-        }
+        // Samples are sent within half a second, rather than kept for a fuller request.
+        let _ = write!(
+            text,
+            "- url: {}\n  queue_config: {{batch_send_deadline: 500ms}}\n",
+            node.url("/api/v1/write")
+        );
+        let _ = write!(
+            text,
+            "  write_relabel_configs:\n  \
+             - {{source_labels: [__name__], regex: '{names}', action: keep}}\n"
+        );
     }
     text
 }
