@@ -5,14 +5,16 @@
 //! - FEDERATE-2: external labels are added where a series does not have them, and so is an empty
 //!   `instance`, so that whoever scrapes this does not add its own.
 //! - FEDERATE-3: the answer is written in pieces, each when the client has taken the ones before it;
-//!   when the client goes, writing stops.
+//!   when the client goes or takes too long, writing stops.
+//! - FEDERATE-4: an answer that was not written to its end does not look as if it were: the connection
+//!   is cut.
 //! - Source: Prometheus `web/federate.go`; we differ in that we keep types and help.
 
 mod families;
 mod negotiate;
 mod page;
 
-use std::convert::Infallible;
+use std::io;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -25,6 +27,7 @@ use axum::routing::get;
 use futures_util::stream;
 use model::{Labels, METRIC_NAME, Matcher, Sample, TimeRange, Timestamp, is_stale};
 use storage::{Query, QueryError, Selection};
+use tokio::runtime::Handle;
 use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::task::spawn_blocking;
 
@@ -40,14 +43,21 @@ const PIECES_WAITING: usize = 2;
 pub struct Options {
     /// A series whose newest sample is older is not given.
     pub lookback: Duration,
-    /// Answers prepared at once; further requests wait for their turn.
+    /// Answers at work at once; further requests wait for their turn.
     pub concurrency: usize,
+    /// A client that does not take a piece of the answer for this long is given up.
+    pub write_timeout: Duration,
     pub clock: fn() -> Timestamp,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { lookback: Duration::from_secs(300), concurrency: 4, clock: clock::now }
+        Self {
+            lookback: Duration::from_secs(300),
+            concurrency: 8,
+            write_timeout: Duration::from_secs(30),
+            clock: clock::now,
+        }
     }
 }
 
@@ -122,9 +132,14 @@ async fn answer(
     federation.metrics.series.inc_by(page.len() as u64);
 
     let (pieces, receiver) = mpsc::channel(PIECES_WAITING);
-    // It ends when the page is written or the receiver is gone, so nobody has to wait for it.
+    let write_timeout = federation.options.write_timeout;
+    let runtime = Handle::current();
+    // It ends when the client has it all, is gone or is too slow, so nobody has to wait for it.
     spawn_blocking(move || {
-        page.write(negotiated.gzip, |piece| pieces.blocking_send(piece).is_ok());
+        let give = |piece| runtime.block_on(pieces.send_timeout(piece, write_timeout)).is_ok();
+        if page.write(negotiated.gzip, |piece| give(Piece::Text(piece))) {
+            give(Piece::End);
+        }
         drop(place);
     });
     let mut response = Response::new(body(receiver));
@@ -147,10 +162,21 @@ fn selectors(parameters: &str) -> Result<Vec<Vec<Matcher>>, FederateError> {
     texts.map(parse).collect()
 }
 
-fn body(receiver: mpsc::Receiver<Bytes>) -> Body {
-    let pieces = stream::unfold(receiver, |mut receiver| async {
-        let piece = receiver.recv().await?;
-        Some((Ok::<_, Infallible>(piece), receiver))
+/// What the writer gives to the connection.
+#[derive(Debug)]
+enum Piece {
+    Text(Bytes),
+    /// Nothing is missing (FEDERATE-4).
+    End,
+}
+
+fn body(receiver: mpsc::Receiver<Piece>) -> Body {
+    let pieces = stream::try_unfold(receiver, |mut receiver| async {
+        match receiver.recv().await {
+            Some(Piece::Text(text)) => Ok(Some((text, receiver))),
+            Some(Piece::End) => Ok(None),
+            None => Err(io::Error::other("the answer was given up")),
+        }
     });
     Body::from_stream(pieces)
 }

@@ -45,7 +45,8 @@ const HISTOGRAMS_WRITTEN: HeaderName =
 const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
-/// A buffer larger than this is not kept for the next request.
+/// No more and no larger buffers than these are kept for the next requests.
+const BUFFERS_KEPT: usize = 8;
 const BUFFER_KEPT_BYTES: usize = 4 << 20;
 
 #[derive(Clone, Debug)]
@@ -90,7 +91,7 @@ struct Receiver {
     options: Options,
     places: Arc<Semaphore>,
     metrics: ReceiveMetrics,
-    /// For decoded bodies; at most one for each request at work.
+    /// For decoded bodies.
     buffers: Mutex<Vec<Vec<u8>>>,
 }
 
@@ -225,8 +226,9 @@ impl Receiver {
         let length = snap::raw::Decoder::new().decompress(body, &mut buffer)?;
         let appender = self.append.appender();
         let stored = batch::store(version, &buffer[..length], &self.options.secret, appender);
-        if buffer.len() <= BUFFER_KEPT_BYTES {
-            self.buffers.lock().push(buffer);
+        let mut kept = self.buffers.lock();
+        if kept.len() < BUFFERS_KEPT && buffer.len() <= BUFFER_KEPT_BYTES {
+            kept.push(buffer);
         }
         Ok(stored?)
     }

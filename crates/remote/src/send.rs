@@ -132,7 +132,7 @@ impl Senders {
         config: RemoteWriteConfig,
         external_labels: Labels,
     ) -> Result<Running, SendError> {
-        let metrics = self.metrics.destination(&config.name, config.url.as_str());
+        let metrics = self.metrics.destination(&config.name, config.shown_url().as_str());
         let destination = Destination::open(
             Arc::clone(&self.db),
             &self.folder,
@@ -152,7 +152,7 @@ impl Senders {
         if let Err(error) = sender.task.await {
             tracing::error!(remote = name, %error, "sender ended badly");
         }
-        self.metrics.forget(name, sender.config.url.as_str());
+        self.metrics.forget(name, sender.config.shown_url().as_str());
     }
 }
 

@@ -55,8 +55,9 @@ impl Page {
         self.series.len()
     }
 
-    /// Hands the text out piece by piece, until `take` says that nobody wants more.
-    pub(super) fn write(&self, gzip: bool, mut take: impl FnMut(Bytes) -> bool) {
+    /// Hands the text out piece by piece, until `take` says that nobody wants more; tells whether
+    /// all of it was taken.
+    pub(super) fn write(&self, gzip: bool, mut take: impl FnMut(Bytes) -> bool) -> bool {
         let mut encoder = gzip.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
         let mut text = String::with_capacity(PIECE_BYTES + 1024);
         for run in &self.runs {
@@ -77,7 +78,7 @@ impl Page {
                 };
                 text.clear();
                 if !piece.is_empty() && !take(piece) {
-                    return;
+                    return false;
                 }
             }
         }
@@ -88,9 +89,7 @@ impl Page {
                 into_memory(encoder.finish())
             }
         };
-        if !last.is_empty() {
-            take(last.into());
-        }
+        last.is_empty() || take(last.into())
     }
 
     fn head(&self, text: &mut String, family: &str, metadata: &Metadata) {

@@ -22,12 +22,16 @@ struct Server {
 
 impl Server {
     async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    async fn with(options: Options) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let registry = Registry::new();
         let metrics = tsdb::Metrics::register(&registry).unwrap();
         let db = Db::open(tsdb::Options::new(folder.path()), metrics).unwrap();
         let (external_labels, receiver) = watch::channel(Labels::empty());
-        let options = Options { clock: || Timestamp::from_millis(NOW), ..Options::default() };
+        let options = Options { clock: || Timestamp::from_millis(NOW), ..options };
         let metrics = Metrics::register(&registry).unwrap().federate;
         let query: Arc<dyn Query> = Arc::<Db>::clone(&db);
         let address = serve(router(query, receiver, options, metrics)).await;
@@ -40,6 +44,19 @@ impl Server {
         let series = batch.series(&labels, None).unwrap();
         batch.sample(series, Sample { timestamp: Timestamp::from_millis(millis), value }).unwrap();
         assert_eq!(batch.commit().unwrap().samples, 1);
+    }
+
+    /// `n{i="…00"}`, `n{i="…01"}`, …, each of more than 200 bytes.
+    fn append_many(&self, series: usize) {
+        let mut batch = self.db.appender();
+        for i in 0..series {
+            let i = format!("{i:0>200}");
+            let labels: Labels = [("__name__", "n"), ("i", &i)].into_iter().collect();
+            let series = batch.series(&labels, None).unwrap();
+            let timestamp = Timestamp::from_millis(NOW);
+            batch.sample(series, Sample { timestamp, value: 1.0 }).unwrap();
+        }
+        batch.commit().unwrap();
     }
 
     fn describe(&self, family: &str, metric_type: MetricType, help: &str) {
@@ -161,15 +178,7 @@ async fn a_selector_that_does_not_parse_is_named() {
 #[tokio::test]
 async fn a_large_answer_is_the_same_with_and_without_gzip() {
     let server = Server::new().await;
-    let mut batch = server.db.appender();
-    for i in 0..5000 {
-        let i = i.to_string();
-        let labels: Labels = [("__name__", "n"), ("i", &i)].into_iter().collect();
-        let series = batch.series(&labels, None).unwrap();
-        let timestamp = Timestamp::from_millis(NOW);
-        batch.sample(series, Sample { timestamp, value: 1.0 }).unwrap();
-    }
-    batch.commit().unwrap();
+    server.append_many(5000);
     let plain = server.get(&["n"], &[]).await.bytes().await.unwrap();
     assert_eq!(plain.iter().filter(|byte| **byte == b'\n').count(), 5001);
     let response = server.get(&["n"], &[("Accept-Encoding", "gzip")]).await;
@@ -191,13 +200,42 @@ fn writing_stops_when_nobody_takes_it() {
     let page = Page::new(many.collect(), &[], &Labels::empty(), false);
     for gzip in [false, true] {
         let mut pieces = 0;
-        page.write(gzip, |piece| {
+        let all = page.write(gzip, |piece| {
             pieces += 1;
             assert!(piece.len() < 80 << 10, "FEDERATE-3");
             pieces < 3
         });
-        assert_eq!(pieces, 3);
+        assert_eq!((all, pieces), (false, 3));
+        assert!(page.write(gzip, |_| true));
     }
+}
+
+#[tokio::test]
+async fn an_answer_that_is_not_whole_does_not_look_whole() {
+    let (pieces, receiver) = mpsc::channel(2);
+    let text = Bytes::from_static(b"up 1\n");
+    pieces.send(Piece::Text(text.clone())).await.unwrap();
+    drop(pieces);
+    assert!(axum::body::to_bytes(body(receiver), 100).await.is_err(), "FEDERATE-4");
+
+    let (pieces, receiver) = mpsc::channel(2);
+    pieces.send(Piece::Text(text.clone())).await.unwrap();
+    pieces.send(Piece::End).await.unwrap();
+    assert_eq!(axum::body::to_bytes(body(receiver), 100).await.unwrap(), text);
+}
+
+/// Only a client with a place for itself can block; it loses it when it takes too long.
+#[tokio::test]
+async fn a_client_that_does_not_read_is_given_up() {
+    let options =
+        Options { concurrency: 1, write_timeout: Duration::from_millis(50), ..Options::default() };
+    let server = Server::with(options).await;
+    server.append_many(40_000); // more than the sockets hold
+    let mut stuck = tokio::net::TcpStream::connect(server.address).await.unwrap();
+    let request = "GET /federate?match[]=n HTTP/1.1\r\nHost: x\r\n\r\n";
+    tokio::io::AsyncWriteExt::write_all(&mut stuck, request.as_bytes()).await.unwrap();
+    tokio::io::AsyncReadExt::read_u8(&mut stuck).await.unwrap(); // it has the place
+    assert_eq!(server.get(&["none"], &[]).await.status(), 200);
 }
 
 #[test]

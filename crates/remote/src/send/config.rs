@@ -35,6 +35,15 @@ pub struct RemoteWriteConfig {
 }
 
 impl RemoteWriteConfig {
+    /// The URL for metrics and logs: without the password that it may hold.
+    pub(super) fn shown_url(&self) -> Url {
+        let mut url = self.url.clone();
+        if url.password().is_some() {
+            url.set_password(Some("xxxxx")).expect("what has a password can have another");
+        }
+        url
+    }
+
     /// Makes relative file names start at `directory`, the configuration file's.
     pub fn set_directory(&mut self, directory: &Path) {
         if let Some(credentials) = &mut self.credentials {

@@ -29,6 +29,8 @@ enum Does {
     TakesAndCloses,
     Answers(u16),
     AnswersRetryAfter(u16, &'static str),
+    /// Refuses some for good and says how many it took.
+    TakesSome(&'static str),
     Hangs,
 }
 
@@ -92,6 +94,10 @@ async fn take(State(destination): State<Destination>, headers: HeaderMap, body: 
         Does::Answers(code) => (StatusCode::from_u16(code).unwrap(), "because").into_response(),
         Does::AnswersRetryAfter(code, after) => {
             (StatusCode::from_u16(code).unwrap(), [("Retry-After", after)]).into_response()
+        }
+        Does::TakesSome(written) => {
+            let header = [("X-Prometheus-Remote-Write-Samples-Written", written)];
+            (StatusCode::BAD_REQUEST, header, "some are bad\nindeed").into_response()
         }
         Does::TakesAndCloses => panic!("the connection closes without an answer"),
         Does::Hangs => std::future::pending().await,
@@ -292,6 +298,15 @@ async fn what_is_refused_for_good_is_counted_and_the_rest_goes_on() {
     until("nothing pending", || edge.metric("samples_pending", "") == 0.0).await;
     assert_eq!(edge.metric("samples_read_total", ""), 40.0, "SEND-2");
     assert_eq!(edge.metric("requests_total", r#"outcome="rejected""#), 2.0);
+}
+
+#[tokio::test]
+async fn what_a_destination_says_it_took_counts_as_delivered() {
+    let (edge, parent) = (Edge::new(), Destination::doing(&[Does::TakesSome("15")]));
+    edge.send_to(parent.serve().await, "").await;
+    edge.append(20, 1);
+    until("accounts", || edge.metric("samples_total", "") == 15.0).await;
+    assert_eq!(edge.metric("samples_dropped_total", r#"reason="rejected""#), 5.0, "SEND-2");
 }
 
 #[tokio::test]

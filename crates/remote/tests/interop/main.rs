@@ -7,6 +7,8 @@
 //! prometheus ────────────┘ scrapes /federate
 //! ```
 
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
+
 mod node;
 mod peers;
 

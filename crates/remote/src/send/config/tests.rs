@@ -83,6 +83,13 @@ fn what_cannot_work_is_refused_by_name() {
 }
 
 #[test]
+fn a_password_in_the_url_is_not_shown() {
+    let config = read("url: http://me:hush@host/write").unwrap();
+    assert_eq!(config.shown_url().as_str(), "http://me:xxxxx@host/write");
+    assert_eq!(config.url.password(), Some("hush"));
+}
+
+#[test]
 fn two_destinations_of_one_name_are_noticed() {
     let config = |url: &str| read(&format!("url: {url}")).unwrap();
     let (a, b) = (config("http://a/"), config("http://b/"));
