@@ -175,6 +175,79 @@ impl FloatHistogram {
         self.combine(other, 1.0)
     }
 
+    /// As [`FloatHistogram::add`], for long sums: `lost` collects what rounding takes from the sum,
+    /// number by number, and is to be added at the end. It begins as a default histogram.
+    ///
+    /// Source: Neumaier's variant of Kahan summation, as in Prometheus' `KahanAdd`.
+    pub fn kahan_add(
+        &mut self,
+        other: &Self,
+        lost: &mut Self,
+    ) -> Result<Combined, IncompatibleSchemas> {
+        let before = self.clone();
+        let combined = self.combine(other, 1.0)?;
+        // All four in the layout of the result.
+        let (mut before, mut addend) = (before, other.clone());
+        lost.schema = before.schema;
+        lost.custom_bounds = Arc::clone(&before.custom_bounds);
+        lost.zero_threshold = before.zero_threshold;
+        for part in [&mut before, &mut addend, &mut *lost] {
+            part.adopt_layout(self);
+        }
+        let rounding = |sum: f64, a: f64, b: f64| match sum {
+            sum if sum.is_infinite() => 0.0,
+            sum if a.abs() >= b.abs() => (a - sum) + b,
+            sum => (b - sum) + a,
+        };
+        lost.count += rounding(self.count, before.count, addend.count);
+        lost.sum += rounding(self.sum, before.sum, addend.sum);
+        lost.zero_count += rounding(self.zero_count, before.zero_count, addend.zero_count);
+        let sides = [
+            (&self.positive, &before.positive, &addend.positive, &mut lost.positive),
+            (&self.negative, &before.negative, &addend.negative, &mut lost.negative),
+        ];
+        for (total, before, addend, lost) in sides {
+            let count = |buckets: &[Bucket], index| {
+                let found = buckets.binary_search_by_key(&index, |bucket| bucket.index);
+                found.map_or(0.0, |at| buckets[at].count)
+            };
+            let rounded: Vec<Bucket> = total
+                .iter()
+                .map(|bucket| {
+                    let (a, b) = (count(before, bucket.index), count(addend, bucket.index));
+                    Bucket { index: bucket.index, count: rounding(bucket.count, a, b) }
+                })
+                .filter(|bucket| bucket.count != 0.0)
+                .collect();
+            merge_buckets(lost, &rounded, 1.0);
+        }
+        Ok(combined)
+    }
+
+    /// Merges buckets until the layout is that of `target`, which is nowhere finer.
+    fn adopt_layout(&mut self, target: &Self) {
+        if target.has_custom_buckets() {
+            self.schema = CUSTOM_BUCKETS_SCHEMA;
+            self.rebound(&target.custom_bounds);
+            return;
+        }
+        if self.zero_threshold < target.zero_threshold {
+            let threshold = target.zero_threshold;
+            for buckets in [&mut self.positive, &mut self.negative] {
+                let schema = self.schema;
+                buckets.retain(|bucket| {
+                    let inside = exponential_bound(bucket.index, schema) <= threshold;
+                    if inside {
+                        self.zero_count += bucket.count;
+                    }
+                    !inside
+                });
+            }
+            self.zero_threshold = threshold;
+        }
+        self.reduce_resolution(target.schema);
+    }
+
     /// Takes the observations of `other` away.
     pub fn subtract(&mut self, other: &Self) -> Result<Combined, IncompatibleSchemas> {
         self.combine(other, -1.0)

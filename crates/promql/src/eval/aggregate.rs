@@ -5,10 +5,12 @@
 //! - AGGREGATE-2: the groups come in the order of their first series.
 //! - Source: Prometheus `promql/engine.go`, `aggregation`.
 
+use model::histogram::IncompatibleSchemas;
 use model::{FloatHistogram, Labels, METRIC_NAME};
 use rustc_hash::FxHashMap;
 
 use super::column::{Column, Point};
+use super::histogram::HistogramSum;
 use super::kahan::KahanSum;
 use super::over_time::Mean;
 use super::quantile::quantile;
@@ -67,7 +69,7 @@ struct Group {
 #[derive(Debug, Default)]
 struct Cell {
     state: State,
-    histogram: Option<Box<HistogramCell>>,
+    histogram: Option<HistogramCell>,
 }
 
 #[derive(Debug, Default)]
@@ -89,13 +91,10 @@ enum State {
 
 /// The histograms of `sum` and `avg`.
 #[derive(Debug)]
-struct HistogramCell {
-    sum: FloatHistogram,
-    count: f64,
+enum HistogramCell {
+    Sum(Box<HistogramSum>),
     /// Exponential and custom buckets met: there is no result.
-    incompatible: bool,
-    reset_seen: bool,
-    no_reset_seen: bool,
+    Incompatible,
 }
 
 impl Evaluation<'_> {
@@ -315,10 +314,14 @@ impl Fold {
     ) {
         match self.op {
             AggregateOp::Sum | AggregateOp::Avg => match &mut cell.histogram {
-                None => cell.histogram = Some(Box::new(HistogramCell::new(histogram.clone(), 1.0))),
+                None => {
+                    let is_mean = self.op == AggregateOp::Avg;
+                    let sum = HistogramSum::new(histogram.clone(), is_mean);
+                    cell.histogram = Some(HistogramCell::Sum(Box::new(sum)));
+                }
                 Some(known) => {
-                    let new = HistogramCell::new(histogram.clone(), 1.0);
-                    known.add(new, self.at, labels.metric_name(), annotations);
+                    let metric = labels.metric_name();
+                    known.combine(|sum| sum.add(histogram), self.at, metric, annotations);
                 }
             },
             AggregateOp::Count | AggregateOp::Group => self.add_float(&mut cell.state, 1.0),
@@ -330,7 +333,12 @@ impl Fold {
         if let Some(new) = new.histogram {
             match &mut cell.histogram {
                 None => cell.histogram = Some(new),
-                Some(known) => known.add(*new, self.at, "", annotations),
+                Some(known) => match new {
+                    HistogramCell::Sum(new) => {
+                        known.combine(|sum| sum.merge(*new), self.at, "", annotations);
+                    }
+                    HistogramCell::Incompatible => *known = HistogramCell::Incompatible,
+                },
             }
         }
         cell.state = match (std::mem::take(&mut cell.state), new.state) {
@@ -364,7 +372,13 @@ impl Fold {
                 annotations.mixed_floats_histograms_aggregation(self.at);
                 return None;
             }
-            return histogram.finish(self, annotations);
+            return match histogram {
+                HistogramCell::Incompatible => None,
+                HistogramCell::Sum(sum) => {
+                    let total = sum.finish(self.at, annotations)?;
+                    Some(Point::Histogram(std::sync::Arc::new(total)))
+                }
+            };
         }
         Some(Point::Float(match cell.state {
             State::Empty => return None,
@@ -391,43 +405,18 @@ fn better(op: AggregateOp, best: f64, value: f64) -> f64 {
 }
 
 impl HistogramCell {
-    fn new(histogram: FloatHistogram, count: f64) -> Self {
-        use model::histogram::CounterReset::{NotReset, Reset};
-        let hint = histogram.counter_reset;
-        let (reset_seen, no_reset_seen) = (hint == Reset, hint == NotReset);
-        Self { sum: histogram, count, incompatible: false, reset_seen, no_reset_seen }
-    }
-
-    fn add(&mut self, new: Self, at: Position, metric: &str, annotations: &mut Annotations) {
-        if self.incompatible {
-            return;
+    fn combine(
+        &mut self,
+        combine: impl FnOnce(&mut HistogramSum) -> Result<(), IncompatibleSchemas>,
+        at: Position,
+        metric: &str,
+        annotations: &mut Annotations,
+    ) {
+        if let Self::Sum(sum) = self
+            && combine(sum).is_err()
+        {
+            annotations.mixed_exponential_custom(at, metric);
+            *self = Self::Incompatible;
         }
-        self.reset_seen |= new.reset_seen;
-        self.no_reset_seen |= new.no_reset_seen;
-        self.count += new.count;
-        match self.sum.add(&new.sum) {
-            Ok(combined) if combined.bounds_reconciled => {
-                annotations.custom_buckets_reconciled(at, "aggregation");
-            }
-            Ok(_) => {}
-            Err(_) => {
-                annotations.mixed_exponential_custom(at, metric);
-                self.incompatible = true;
-            }
-        }
-    }
-
-    fn finish(mut self: Box<Self>, fold: &Fold, annotations: &mut Annotations) -> Option<Point> {
-        if self.incompatible {
-            return None;
-        }
-        if self.reset_seen && self.no_reset_seen {
-            annotations.counter_reset_collision(fold.at, "aggregation");
-        }
-        if fold.op == AggregateOp::Avg {
-            self.sum.divide(self.count);
-        }
-        self.sum.compact();
-        Some(Point::Histogram(std::sync::Arc::new(self.sum)))
     }
 }

@@ -281,13 +281,10 @@ impl<'a> Join<'a> {
         group * self.grid.count + step
     }
 
-    /// Values for missing samples of the "many" and of the "one" side.
+    /// Values for missing samples of the "many" and of the "one" side. With `group_right` the sides
+    /// are swapped, and, as in Prometheus, `fill_left` still is for the "many" side.
     fn fills(&self) -> (Option<f64>, Option<f64>) {
-        let matching = &self.binary.matching;
-        match self.swapped {
-            true => (matching.fill_right, matching.fill_left),
-            false => (matching.fill_left, matching.fill_right),
-        }
+        (self.binary.matching.fill_left, self.binary.matching.fill_right)
     }
 
     fn place_one_side(&mut self) -> Evaluated<()> {

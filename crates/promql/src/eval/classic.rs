@@ -25,7 +25,7 @@ struct Bucket {
     count: f64,
 }
 
-/// What is computed of every histogram; the positions are those of the blamed arguments.
+/// What is computed of every histogram.
 enum Question {
     Quantile { q: Vec<f64>, label: Option<(String, String)> },
     Fraction { lower: Vec<f64>, upper: Vec<f64> },
@@ -43,10 +43,10 @@ struct Source {
 
 impl Evaluation<'_> {
     pub(super) fn bucket_function(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
-        let (vector_arg, blamed) = match call.function.name {
-            "histogram_quantile" => (&call.args[1], call.args[0].position()),
-            "histogram_fraction" => (&call.args[2], call.args[0].position()),
-            _ => (&call.args[0], call.args[0].position()),
+        let vector_arg = match call.function.name {
+            "histogram_quantile" => &call.args[1],
+            "histogram_fraction" => &call.args[2],
+            _ => &call.args[0],
         };
         let questions = self.questions(call, grid)?;
         let vector = self.vector(vector_arg, grid)?;
@@ -61,7 +61,6 @@ impl Evaluation<'_> {
                     source,
                     vector: &vector,
                     vector_at: vector_arg.position(),
-                    blamed,
                     notes: &mut notes,
                     late_names: self.options.delayed_name_removal,
                 };
@@ -125,7 +124,10 @@ impl Evaluation<'_> {
             let has_floats =
                 (0..series.column.len()).any(|step| series.column.float(step).is_some());
             if series.column.has_histograms() {
-                let key = labels::without_metadata(&series.labels);
+                let key = match late {
+                    true => series.labels.clone(),
+                    false => labels::without_metadata(&series.labels),
+                };
                 let place = *places.entry(key).or_insert(sources.len());
                 if place == sources.len() {
                     sources.push(Source::new(series.labels.clone(), series.drop_name));
@@ -150,8 +152,7 @@ impl Evaluation<'_> {
                 continue;
             };
             let own = series.labels.without(&[BUCKET_LABEL]);
-            let key = labels::without_metadata(&own);
-            let key = if late { own.clone() } else { key };
+            let key = if late { own.clone() } else { labels::without_metadata(&own) };
             let place = *places.entry(key).or_insert(sources.len());
             if place == sources.len() {
                 sources.push(Source::new(own, series.drop_name));
@@ -177,7 +178,6 @@ struct Asked<'a> {
     source: &'a Source,
     vector: &'a [Series],
     vector_at: Position,
-    blamed: Position,
     notes: &'a mut Annotations,
     late_names: bool,
 }
@@ -219,11 +219,11 @@ impl Asked<'_> {
         let metric = self.source.labels.metric_name();
         match self.question {
             Question::Quantile { q, .. } => {
-                histogram::quantile(q[step], native, metric, self.blamed, self.notes)
+                histogram::quantile(q[step], native, metric, self.vector_at, self.notes)
             }
             Question::Fraction { lower, upper } => {
                 let range = (lower[step], upper[step]);
-                histogram::fraction(range, native, metric, self.blamed, self.notes)
+                histogram::fraction(range, native, metric, self.vector_at, self.notes)
             }
         }
     }

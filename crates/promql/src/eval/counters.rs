@@ -66,7 +66,7 @@ fn growth(
     growth: Growth,
 ) -> Evaluated<Option<Point>> {
     if window.extension != Extension::None {
-        return extended(window, growth);
+        return Ok(extended(window, notes, growth));
     }
     if !window.values.is_empty() && !window.histograms.is_empty() {
         notes.mixed_floats_histograms(window.position, window.metric());
@@ -127,13 +127,21 @@ fn extrapolation(
 }
 
 /// The growth between the very ends of the window.
-fn extended(window: &Window<'_>, growth: Growth) -> Evaluated<Option<Point>> {
-    if !window.histograms.is_empty() {
-        return Err(no_histograms());
+fn extended(window: &Window<'_>, notes: &mut Annotations, growth: Growth) -> Option<Point> {
+    if !window.values.is_empty() && !window.histograms.is_empty() {
+        notes.mixed_floats_histograms(window.position, window.metric());
+        return None;
     }
-    let Some(bounds) = Bounds::find(window.times, window.values, window, growth.is_counter) else {
-        return Ok(None);
-    };
+    if !window.histograms.is_empty() {
+        let mut increase = histogram::extended_increase(window, notes, growth.is_counter)?;
+        if growth.per_second {
+            increase.divide(window.range_seconds());
+        }
+        return Some(Point::Histogram(Arc::new(increase)));
+    }
+    let range = (window.start, window.end);
+    let bounds =
+        Bounds::find(window.times, window.values, range, window.extension, growth.is_counter)?;
     let mut increase = bounds.right - bounds.left;
     if growth.is_counter {
         let mut previous = bounds.left;
@@ -150,12 +158,39 @@ fn extended(window: &Window<'_>, growth: Growth) -> Evaluated<Option<Point>> {
     if growth.per_second {
         increase /= window.range_seconds();
     }
-    Ok(Some(Point::Float(increase)))
+    Some(Point::Float(increase))
 }
 
-fn no_histograms() -> EvalError {
-    let message = "smoothed and anchored modifiers do not work with native histograms";
-    EvalError::execution(message)
+/// Which samples of an extended window tell the values at its ends.
+pub(super) struct Ends {
+    pub(super) first: usize,
+    pub(super) last: usize,
+    /// The start lies between `first` and the next sample.
+    pub(super) left_between: bool,
+    /// The end lies between `last` and the sample before.
+    pub(super) right_between: bool,
+}
+
+impl Ends {
+    /// Nothing where all samples are on one side of the window.
+    pub(super) fn find(
+        times: &[i64],
+        (start, end): (i64, i64),
+        extension: Extension,
+    ) -> Option<Self> {
+        let mut last = times.len().checked_sub(1)?;
+        let first = times[..last].partition_point(|time| *time <= start).saturating_sub(1);
+        let smoothed = extension == Extension::Smoothed;
+        if smoothed {
+            last = times[..last].partition_point(|time| *time < end);
+        }
+        if times[last] <= start || times[first] > end {
+            return None;
+        }
+        let left_between = smoothed && times[first] < start;
+        let right_between = smoothed && last > 0 && times[last] > end;
+        Some(Self { first, last, left_between, right_between })
+    }
 }
 
 /// The values at the ends of an extended window, and which samples lie between.
@@ -166,54 +201,30 @@ struct Bounds {
 }
 
 impl Bounds {
-    /// Nothing where no sample is after the start of the window.
     fn find(
-        times: &[Timestamp],
-        values: &[f64],
-        window: &Window<'_>,
-        is_counter: bool,
-    ) -> Option<Self> {
-        let (start, end) = (window.start, window.end);
-        Self::between(times, values, (start, end), window.extension, is_counter)
-    }
-
-    fn between(
         times: &[Timestamp],
         values: &[f64],
         (start, end): (i64, i64),
         extension: Extension,
         is_counter: bool,
     ) -> Option<Self> {
-        let millis = |index: usize| times[index].as_millis();
-        let mut last = times.len().checked_sub(1)?;
-        let mut first = times[..last].partition_point(|t| t.as_millis() <= start).saturating_sub(1);
-        let smoothed = extension == Extension::Smoothed;
-        if smoothed {
-            last = times[..last].partition_point(|t| t.as_millis() < end);
-        }
-        if millis(last) <= start {
-            return None;
-        }
+        let times: Vec<i64> = times.iter().map(|time| time.as_millis()).collect();
+        let Ends { mut first, last, left_between, right_between } =
+            Ends::find(&times, (start, end), extension)?;
         let between = |left: usize, at: i64| {
             let (mut from, to) = (values[left], values[left + 1]);
             if is_counter && to < from {
                 from = 0.0; // the counter began anew in between
             }
-            let (began, ended) = (millis(left), millis(left + 1));
+            let (began, ended) = (times[left], times[left + 1]);
             from + (to - from) * (at - began) as f64 / (ended - began) as f64
         };
-        let left = match smoothed && millis(first) < start {
-            true => between(first, start),
-            false => values[first],
-        };
-        let right = match smoothed && last > 0 && millis(last) > end {
-            true => between(last - 1, end),
-            false => values[last],
-        };
-        if millis(first) <= start {
+        let left = if left_between { between(first, start) } else { values[first] };
+        let right = if right_between { between(last - 1, end) } else { values[last] };
+        if times[first] <= start {
             first += 1;
         }
-        let inside_end = if millis(last) >= end { last } else { last + 1 };
+        let inside_end = if times[last] >= end { last } else { last + 1 };
         Some(Self { left, right, inside: first..inside_end.max(first) })
     }
 }
@@ -226,10 +237,11 @@ pub(super) fn extend(
     end: i64,
 ) -> Evaluated<()> {
     if !columns.histograms.is_empty() {
-        return Err(no_histograms());
+        let message = "smoothed and anchored modifiers do not work with native histograms";
+        return Err(EvalError::execution(message));
     }
     let (times, values) = (&columns.timestamps, &columns.values);
-    let Some(bounds) = Bounds::between(times, values, (start, end), extension, false) else {
+    let Some(bounds) = Bounds::find(times, values, (start, end), extension, false) else {
         columns.clear();
         return Ok(());
     };
@@ -298,17 +310,17 @@ fn last_two(window: &Window<'_>, notes: &mut Annotations, is_rate: bool) -> Opti
     }
 }
 
-/// How often `counts` holds for a sample and the next one.
+/// How often `counts` holds for a sample and the next one. With `anchored`, the last sample before
+/// the window is the first to be looked at.
 fn count_pairs(window: &Window<'_>, counts: impl Fn(Seen<'_>, Seen<'_>) -> bool) -> Option<Point> {
     let mut skip = 0;
     if window.extension == Extension::Anchored {
-        let last = window.times.last()?;
-        if last.as_millis() <= window.start {
+        let is_before = |(time, _): &(Timestamp, Seen<'_>)| time.as_millis() <= window.start;
+        let before = window.samples().take_while(is_before).count();
+        if before == window.times.len() + window.histograms.len() {
             return None;
         }
-        let all_but_last = &window.times[..window.times.len() - 1];
-        let not_after = all_but_last.partition_point(|time| time.as_millis() <= window.start);
-        skip = not_after.saturating_sub(1);
+        skip = before.saturating_sub(1);
     }
     let mut samples = window.samples().skip(skip).map(|(_, sample)| sample);
     let mut before = samples.next()?;

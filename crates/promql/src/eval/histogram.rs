@@ -5,10 +5,12 @@
 
 mod quantiles;
 mod rates;
+mod sums;
 mod trim;
 
 pub(super) use quantiles::{fraction, quantile};
-pub(super) use rates::{average, difference, increase, sum};
+pub(super) use rates::{difference, extended_increase, increase, interpolated};
+pub(super) use sums::{HistogramSum, over_window};
 pub(super) use trim::{trim_lower, trim_upper};
 
 use model::FloatHistogram;

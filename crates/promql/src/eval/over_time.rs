@@ -89,7 +89,7 @@ fn sum(window: &Window<'_>, notes: &mut Annotations) -> Option<Point> {
         return None;
     }
     if window.values.is_empty() {
-        let sum = histogram::sum(window, notes)?;
+        let sum = histogram::over_window(window, notes, false)?;
         return Some(Point::Histogram(Arc::new(sum)));
     }
     let sum: KahanSum = window.values.iter().copied().collect();
@@ -101,7 +101,7 @@ fn average(window: &Window<'_>, notes: &mut Annotations) -> Option<Point> {
         return None;
     }
     if window.values.is_empty() {
-        let average = histogram::average(window, notes)?;
+        let average = histogram::over_window(window, notes, true)?;
         return Some(Point::Histogram(Arc::new(average)));
     }
     let mut mean = Mean::new(window.values[0]);
@@ -223,6 +223,9 @@ fn quantile_of(window: &Window<'_>, notes: &mut Annotations) -> Option<Point> {
 /// The median of the distances from the median.
 fn absolute_deviation(window: &Window<'_>, notes: &mut Annotations) -> Option<Point> {
     let mut values = floats(window, notes)?.to_vec();
+    if values.iter().any(|value| value.is_nan()) {
+        return Some(Point::Float(f64::NAN));
+    }
     let median = quantile(0.5, &mut values);
     for value in &mut values {
         *value = (*value - median).abs();

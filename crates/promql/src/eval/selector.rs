@@ -3,19 +3,23 @@
 //! An instant selector takes, at each time, a series' newest sample that is not older than the
 //! lookback; a staleness marker ends it at once. Ranges are open at their start.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use model::histogram::CounterReset;
 use model::{METRIC_NAME, MatchOp, Sample, TimeRange, Timestamp, is_stale};
 use storage::{Columns, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
 use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series};
+use crate::annotations::Annotations;
 use crate::ast::{
     At, BinaryOp, DurationExpr, DurationKind, Extension, MatrixSelector, Modifiers, Span,
     VectorSelector,
 };
 use crate::limits::EvalError;
+use crate::position::Position;
 use crate::value::MatrixSeries;
 
 /// Which time a selector looks at when its expression is evaluated at another.
@@ -42,6 +46,8 @@ pub(super) struct Instants {
     /// Give the time of a sample in seconds instead of its value.
     timestamps: bool,
     smoothed: bool,
+    position: Position,
+    resolve_hints: bool,
     pub(super) names_are_equal: bool,
 }
 
@@ -69,7 +75,9 @@ impl Evaluation<'_> {
         };
         let set = self.select(selector, after, last, hints)?;
         let names_are_equal = self.names_are_equal(selector);
-        Ok(Instants { set, timing, timestamps, smoothed, names_are_equal })
+        let position = selector.position;
+        let resolve_hints = self.needs_only_stats(selector);
+        Ok(Instants { set, timing, timestamps, smoothed, position, resolve_hints, names_are_equal })
     }
 
     pub(super) fn select(
@@ -101,15 +109,18 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let columns = &mut scratch.columns;
+        let Scratch { columns, annotations, .. } = scratch;
         columns.clear();
         instants.set.read(index, columns)?;
+        if instants.resolve_hints {
+            resolve_reset_hints(columns);
+        }
         let size = columns.len() + columns.histograms.len();
         self.limits.charge(size)?;
         series.labels = instants.set.labels(index);
         series.drop_name = false;
         if instants.smoothed {
-            self.smoothed_values(instants, grid, columns, series)?;
+            self.smoothed_values(instants, grid, columns, series, annotations);
         } else {
             self.newest_values(instants, grid, columns, series);
         }
@@ -162,35 +173,55 @@ impl Evaluation<'_> {
         grid: &Grid,
         columns: &mut Columns,
         series: &mut Series,
-    ) -> Evaluated<()> {
+        annotations: &mut Annotations,
+    ) {
         drop_stale(columns);
-        if !columns.histograms.is_empty() {
-            let message = "smoothed and anchored modifiers do not work with native histograms";
-            return Err(EvalError::execution(message));
-        }
+        let (metric, at) = (series.labels.metric_name(), instants.position);
         let lookback = self.lookback();
+        let histogram_times: Vec<Timestamp> =
+            columns.histograms.iter().map(|(time, _)| *time).collect();
         for (step, time) in grid.times().enumerate() {
             let time = instants.timing.reference(time);
-            let millis = |index: usize| columns.timestamps[index].as_millis();
-            let next = columns.timestamps.partition_point(|t| t.as_millis() < time);
-            let after = (next < columns.len() && millis(next) <= time.saturating_add(lookback))
-                .then_some(next);
-            let before =
-                next.checked_sub(1).filter(|at| millis(*at) > time.saturating_sub(lookback));
-            let value = match (before, after) {
-                (_, Some(after)) if millis(after) == time => columns.values[after],
-                (Some(before), Some(after)) => {
-                    let (left, right) = (columns.values[before], columns.values[after]);
-                    let part =
-                        (time - millis(before)) as f64 / (millis(after) - millis(before)) as f64;
-                    left + (right - left) * part
+            let floats = Around::find(&columns.timestamps, time, lookback);
+            let histograms = Around::find(&histogram_times, time, lookback);
+            let point = match (floats, histograms) {
+                (None, None) => continue,
+                (Some(_), Some(_)) => {
+                    annotations.mixed_floats_histograms(at, metric);
+                    continue;
                 }
-                (Some(before), None) => columns.values[before],
-                (None, _) => continue,
+                (Some(around), None) => {
+                    let value = |index: usize| columns.values[index];
+                    match around {
+                        Around::Only(index) => Point::Float(value(index)),
+                        Around::Later => continue,
+                        Around::Between(left, part) => {
+                            let (left, right) = (value(left), value(left + 1));
+                            Point::Float(left + (right - left) * part)
+                        }
+                    }
+                }
+                (None, Some(around)) => {
+                    let histogram = |index: usize| &columns.histograms[index].1;
+                    match around {
+                        Around::Only(index) => Point::Histogram(Arc::clone(histogram(index))),
+                        Around::Later => continue,
+                        Around::Between(left, part) => {
+                            let (left, right) = (histogram(left), histogram(left + 1));
+                            let is_counter = right.counter_reset != CounterReset::Gauge;
+                            let Ok(between) =
+                                super::histogram::interpolated(left, right, part, is_counter)
+                            else {
+                                annotations.mixed_exponential_custom(at, metric);
+                                continue;
+                            };
+                            Point::Histogram(Arc::new(between))
+                        }
+                    }
+                }
             };
-            series.column.set_float(step, value);
+            series.column.set(step, Some(point));
         }
-        Ok(())
     }
 
     /// The samples of a range selector that is itself the query.
@@ -261,7 +292,7 @@ impl Evaluation<'_> {
                 if !seconds.is_finite() || seconds.abs() > i64::MAX as f64 / 1e9 {
                     return Err(duration_error(expr, "duration is out of range"));
                 }
-                Ok((seconds * 1000.0) as i64)
+                Ok((seconds * 1000.0).round() as i64)
             }
         }
     }
@@ -288,6 +319,53 @@ impl Evaluation<'_> {
                 }
             }
         })
+    }
+}
+
+/// Which samples tell the value at a time, none of them further away than the lookback.
+enum Around {
+    /// This one, exactly then or before it with none after.
+    Only(usize),
+    /// This one and the next, the time being at this part of the way.
+    Between(usize, f64),
+    /// There are only later samples.
+    Later,
+}
+
+impl Around {
+    fn find(times: &[Timestamp], time: i64, lookback: i64) -> Option<Self> {
+        let millis = |index: usize| times[index].as_millis();
+        let next = times.partition_point(|t| t.as_millis() < time);
+        let is_near = |index: &usize| millis(*index) <= time.saturating_add(lookback);
+        let after = (next < times.len()).then_some(next).filter(is_near);
+        let is_recent = |index: &usize| millis(*index) > time.saturating_sub(lookback);
+        let before = next.checked_sub(1).filter(is_recent);
+        Some(match (before, after) {
+            (None, None) => return None,
+            (_, Some(after)) if millis(after) == time => Self::Only(after),
+            (Some(before), None) => Self::Only(before),
+            (None, Some(_)) => Self::Later,
+            (Some(before), Some(after)) => {
+                let length = millis(after) - millis(before);
+                Self::Between(before, (time - millis(before)) as f64 / length as f64)
+            }
+        })
+    }
+}
+
+/// Tells resets that a database leaves open, so that functions that only need counts and sums can
+/// do without comparing buckets.
+///
+/// Source: Prometheus `promql/histogram_stats_iterator.go`.
+pub(super) fn resolve_reset_hints(columns: &mut Columns) {
+    for index in 1..columns.histograms.len() {
+        let (earlier, later) = columns.histograms.split_at_mut(index);
+        let (previous, current) = (&earlier[index - 1].1, &mut later[0].1);
+        if current.counter_reset == CounterReset::Unknown && !is_stale(previous.sum) {
+            let is_reset = current.is_reset_since(previous);
+            Arc::make_mut(current).counter_reset =
+                if is_reset { CounterReset::Reset } else { CounterReset::NotReset };
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use model::{FloatHistogram, Labels, Timestamp};
 use storage::{Columns, SelectionHints, SeriesSet};
 
 use super::column::Point;
-use super::selector::{Timing, drop_stale};
+use super::selector::{Timing, drop_stale, resolve_reset_hints};
 use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series, counters, over_time};
 use crate::annotations::Annotations;
@@ -28,6 +28,7 @@ pub(super) struct Windows<'a> {
     extension: Extension,
     /// The scalar arguments, in order, at every time.
     parameters: Vec<Vec<f64>>,
+    resolve_hints: bool,
     pub(super) names_are_equal: bool,
     pub(super) may_collide: bool,
 }
@@ -156,6 +157,7 @@ impl Evaluation<'_> {
                     range,
                     extension,
                     parameters,
+                    resolve_hints: self.needs_only_stats(&selector.vector),
                     names_are_equal,
                     may_collide,
                 }
@@ -168,6 +170,7 @@ impl Evaluation<'_> {
                 range: self.positive_millis(&subquery.range)?,
                 extension: Extension::None,
                 parameters,
+                resolve_hints: false,
                 names_are_equal: false,
                 may_collide: !keeps_name,
             },
@@ -211,6 +214,9 @@ impl Evaluation<'_> {
                 columns.clear();
                 set.read(index, columns)?;
                 drop_stale(columns);
+                if windows.resolve_hints {
+                    resolve_reset_hints(columns);
+                }
                 series.drop_name = false;
                 set.labels(index)
             }

@@ -117,7 +117,7 @@ fn fold(expr: DurationExpr) -> Span {
     };
     match seconds {
         // Prometheus counts nanoseconds in 64 bits.
-        Some(seconds) if seconds.abs() < 9.2e9 => Span::Millis((seconds * 1000.0) as i64),
+        Some(seconds) if seconds.abs() < 9.2e9 => Span::Millis((seconds * 1000.0).round() as i64),
         _ => Span::Expr(Box::new(expr)),
     }
 }

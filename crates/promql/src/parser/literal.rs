@@ -57,7 +57,7 @@ fn unquote(source: &str) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(inner.len());
     let mut rest = inner;
     while let Some(at) = rest.find('\\') {
-        bytes.extend_from_slice(rest[..at].as_bytes());
+        bytes.extend_from_slice(&rest.as_bytes()[..at]);
         rest = push_escape(&mut bytes, &rest[at + 1..]);
     }
     bytes.extend_from_slice(rest.as_bytes());

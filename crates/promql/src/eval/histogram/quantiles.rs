@@ -37,19 +37,19 @@ pub(in crate::eval) fn quantile(
         count >= rank
     };
     let _ = if forward { filled.into_iter().any(&mut visit) } else { filled.rev().any(&mut visit) };
-    let Some(bucket) = found else { return f64::NAN };
     let count = count.min(histogram.count);
-    let mut bucket = around_zero(bucket, histogram);
     if has_nans {
         let observed: f64 = histogram.buckets().map(|bucket| bucket.count).sum();
+        if count < rank || found.is_none() {
+            notes.quantile_nan_result(at, metric);
+            return f64::NAN;
+        }
         if observed < histogram.count {
-            if count < rank {
-                notes.quantile_nan_result(at, metric);
-                return f64::NAN;
-            }
             notes.quantile_nan_skew(at, metric);
         }
     }
+    let Some(bucket) = found else { return f64::NAN };
+    let mut bucket = around_zero(bucket, histogram);
     if histogram.has_custom_buckets() {
         if bucket.lower == f64::NEG_INFINITY {
             if bucket.upper <= 0.0 {

@@ -1,9 +1,10 @@
 //! What the histograms of a window amount to.
 
 use model::FloatHistogram;
-use model::histogram::CounterReset;
+use model::histogram::{CounterReset, IncompatibleSchemas};
 
 use crate::annotations::Annotations;
+use crate::eval::counters::Ends;
 use crate::eval::window::Window;
 
 /// The increase from the first histogram of the window to the last, or, for gauges, the difference.
@@ -68,6 +69,86 @@ pub(in crate::eval) fn increase(
     Some(result)
 }
 
+/// The growth between the very ends of an extended window, which has only histograms.
+pub(in crate::eval) fn extended_increase(
+    window: &Window<'_>,
+    notes: &mut Annotations,
+    is_counter: bool,
+) -> Option<FloatHistogram> {
+    let (at, metric) = (window.position, window.metric());
+    let times: Vec<i64> = window.histograms.iter().map(|(time, _)| time.as_millis()).collect();
+    let ends = Ends::find(&times, (window.start, window.end), window.extension)?;
+    let used: Vec<&FloatHistogram> =
+        window.histograms[ends.first..=ends.last].iter().map(|(_, h)| &**h).collect();
+    let is_gauge = |histogram: &&FloatHistogram| histogram.counter_reset == CounterReset::Gauge;
+    if is_counter && used.iter().any(is_gauge) {
+        notes.histogram_not_counter(at, metric);
+    }
+    if !is_counter && [used.first(), used.last()].into_iter().flatten().any(|h| !is_gauge(h)) {
+        notes.histogram_not_gauge(at, metric);
+    }
+    let custom = used[0].has_custom_buckets();
+    if used.iter().any(|histogram| histogram.has_custom_buckets() != custom) {
+        notes.mixed_exponential_custom(at, metric);
+        return None;
+    }
+    let last = used.len() - 1;
+    let between = |left: usize, time: i64| {
+        let (before, after) = (ends.first + left, ends.first + left + 1);
+        let part = (time - times[before]) as f64 / (times[after] - times[before]) as f64;
+        interpolated(used[left], used[left + 1], part, is_counter)
+    };
+    let left = match ends.left_between {
+        true => between(0, window.start).ok()?,
+        false => used[0].clone(),
+    };
+    let right = match ends.right_between {
+        true => between(last - 1, window.end).ok()?,
+        false => used[last].clone(),
+    };
+    let mut reconciled = (false, false);
+    let mut result = right;
+    reconciled.0 |= result.subtract(&left).ok()?.bounds_reconciled;
+    // What an interpolated left end lies before is no reset any more.
+    for index in 1 + usize::from(ends.left_between)..=last {
+        if is_counter && used[index].is_reset_since(used[index - 1]) {
+            let before = if index == 1 { &left } else { used[index - 1] };
+            reconciled.1 |= result.add(before).ok()?.bounds_reconciled;
+        }
+    }
+    for (reconciled, operation) in [(reconciled.0, "subtraction"), (reconciled.1, "addition")] {
+        if reconciled {
+            notes.custom_buckets_reconciled(at, operation);
+        }
+    }
+    result.counter_reset = CounterReset::Gauge;
+    result.compact();
+    Some(result)
+}
+
+/// The histogram at `part` of the way from `before` to `after`; after a reset, on the way from
+/// nothing.
+pub(in crate::eval) fn interpolated(
+    before: &FloatHistogram,
+    after: &FloatHistogram,
+    part: f64,
+    is_counter: bool,
+) -> Result<FloatHistogram, IncompatibleSchemas> {
+    if before.has_custom_buckets() != after.has_custom_buckets() {
+        return Err(IncompatibleSchemas);
+    }
+    let mut result = after.clone();
+    if is_counter && after.is_reset_since(before) {
+        result.scale(part);
+        return Ok(result);
+    }
+    result.subtract(before)?;
+    result.scale(part);
+    result.add(before)?;
+    result.counter_reset = after.counter_reset;
+    Ok(result)
+}
+
 /// The growth between two histograms, for `irate` and `idelta`.
 pub(in crate::eval) fn difference(
     window: &Window<'_>,
@@ -100,54 +181,4 @@ pub(in crate::eval) fn difference(
     result.counter_reset = CounterReset::Gauge;
     result.compact();
     Some(result)
-}
-
-/// All histograms of the window added up.
-pub(in crate::eval) fn sum(window: &Window<'_>, notes: &mut Annotations) -> Option<FloatHistogram> {
-    let mut histograms = window.histograms.iter().map(|(_, histogram)| &**histogram);
-    let mut sum = histograms.next()?.clone();
-    let (mut reset, mut no_reset, mut reconciled) = (false, false, false);
-    for hint in window.histograms.iter().map(|(_, histogram)| histogram.counter_reset) {
-        reset |= hint == CounterReset::Reset;
-        no_reset |= hint == CounterReset::NotReset;
-    }
-    for histogram in histograms {
-        match sum.add(histogram) {
-            Ok(combined) => reconciled |= combined.bounds_reconciled,
-            Err(_) => {
-                notes.mixed_exponential_custom(window.position, window.metric());
-                return None;
-            }
-        }
-    }
-    if reset && no_reset {
-        notes.counter_reset_collision(window.position, "aggregation");
-    }
-    if reconciled {
-        notes.custom_buckets_reconciled(window.position, "aggregation");
-    }
-    Some(sum)
-}
-
-pub(in crate::eval) fn average(
-    window: &Window<'_>,
-    notes: &mut Annotations,
-) -> Option<FloatHistogram> {
-    let mut average = sum(window, notes)?;
-    let count = window.histograms.len() as f64;
-    if !average.has_overflow() {
-        average.divide(count);
-        return Some(average);
-    }
-    // The sum overflows: add up what each histogram is worth to the mean.
-    let mut histograms = window.histograms.iter().map(|(_, histogram)| {
-        let mut part = FloatHistogram::clone(histogram);
-        part.divide(count);
-        part
-    });
-    let mut average = histograms.next()?;
-    for part in histograms {
-        average.add(&part).ok()?;
-    }
-    Some(average)
 }

@@ -1,145 +1,133 @@
 //! The operators `</` and `>/`: a histogram without the observations above or below a value.
 //!
-//! A bucket that contains the value is split as for quantiles; the sum loses what the removed
-//! observations would have been worth at the middle of their (part of a) bucket.
+//! A bucket that contains the value is split as for quantiles. The sum becomes what the remaining
+//! observations are worth, each at the middle of what remains of its bucket.
+//!
+//! Of a bucket with an open end little is known: the lowest custom bucket begins at 0 if it ends
+//! above; otherwise what is cut off towards the open end takes no observation away, and what is cut
+//! off from the other end takes them all.
 
 use model::FloatHistogram;
 use model::histogram::BucketRange;
 
 /// Keeps observations up to `limit`.
 pub(in crate::eval) fn trim_upper(histogram: &FloatHistogram, limit: f64) -> FloatHistogram {
-    Trim { limit, upper: true, histogram }.run()
+    trim(histogram, |range, scale| upper_part(range, limit, scale))
 }
 
 /// Keeps observations above `limit`.
 pub(in crate::eval) fn trim_lower(histogram: &FloatHistogram, limit: f64) -> FloatHistogram {
-    Trim { limit, upper: false, histogram }.run()
+    trim(histogram, |range, scale| lower_part(range, limit, scale))
 }
 
-struct Trim<'a> {
-    limit: f64,
-    /// Remove what is above; otherwise what is below.
-    upper: bool,
-    histogram: &'a FloatHistogram,
+/// How observations are spread inside a bucket.
+#[derive(Clone, Copy, PartialEq)]
+enum Scale {
+    Linear,
+    Exponential,
 }
 
-impl Trim<'_> {
-    fn run(&self) -> FloatHistogram {
-        let mut result = self.histogram.clone();
-        let (mut kept, mut removed_sum) = (0.0, 0.0);
-        let (mut has_positive, mut has_negative) = (false, false);
-        for bucket in result.positive.iter_mut().filter(|bucket| bucket.count != 0.0) {
-            let range = self.histogram.positive_range(*bucket);
-            has_negative |= range.lower < 0.0 || range.upper <= 0.0;
-            has_positive |= range.upper > 0.0;
-            (bucket.count, removed_sum) = self.bucket(range, true, removed_sum);
-            kept += bucket.count;
-        }
-        for bucket in result.negative.iter_mut().filter(|bucket| bucket.count != 0.0) {
-            has_negative = true;
-            let range = self.histogram.negative_range(*bucket);
-            (bucket.count, removed_sum) = self.bucket(range, false, removed_sum);
-            kept += bucket.count;
-        }
-        if result.zero_count > 0.0 {
-            let below = self.below(self.histogram.zero_bucket(), true, true);
-            result.zero_count = if self.upper { below } else { result.zero_count - below };
-            kept += result.zero_count;
-        }
-        result.count = kept;
-        result.sum = 0.0;
+/// What is left of a bucket: the count, and the ends of where it is.
+type Part = (f64, f64, f64);
+
+fn trim(
+    histogram: &FloatHistogram,
+    part_of: impl Fn(BucketRange, Scale) -> Part,
+) -> FloatHistogram {
+    let mut result = histogram.clone();
+    let scale = match histogram.has_custom_buckets() {
+        true => Scale::Linear,
+        false => Scale::Exponential,
+    };
+    let (mut count, mut sum, mut changed) = (0.0, 0.0, false);
+    let mut keep = |range: BucketRange, scale| {
+        let (kept, lower, upper) = part_of(range, scale);
+        changed |= (kept, lower, upper) != (range.count, range.lower, range.upper);
+        count += kept;
         if kept != 0.0 {
-            result.sum = self.histogram.sum - removed_sum;
-            let wrong_side =
-                (!has_negative && result.sum < 0.0) || (!has_positive && result.sum > 0.0);
-            if wrong_side {
-                result.sum = 0.0;
-            }
+            sum += kept * middle(lower, upper, scale);
         }
-        result.compact();
-        result
+        kept
+    };
+    for bucket in result.positive.iter_mut().filter(|bucket| bucket.count != 0.0) {
+        bucket.count = keep(histogram.positive_range(*bucket), scale);
     }
-
-    /// What is kept of a bucket, and the sum of everything removed so far.
-    fn bucket(&self, range: BucketRange, is_positive: bool, removed_sum: f64) -> (f64, f64) {
-        let is_kept = match self.upper {
-            true => range.upper <= self.limit,
-            false => range.lower >= self.limit,
-        };
-        if is_kept {
-            return (range.count, removed_sum);
-        }
-        let (keep, middle) = self.split(range, is_positive);
-        let is_split = range.lower < self.limit && range.upper > self.limit;
-        if is_split {
-            return (keep, removed_sum + (range.count - keep) * middle);
-        }
-        let middle = match self.histogram.has_custom_buckets() {
-            true => middle,
-            false if is_positive => (range.lower * range.upper).sqrt(),
-            false => (range.lower * range.upper).sqrt(), // as Prometheus has it: not negative
-        };
-        (0.0, removed_sum + range.count * middle)
+    for bucket in result.negative.iter_mut().filter(|bucket| bucket.count != 0.0) {
+        bucket.count = keep(histogram.negative_range(*bucket), scale);
     }
-
-    /// How many observations of a bucket stay, and what each of the others is worth.
-    fn split(&self, range: BucketRange, is_positive: bool) -> (f64, f64) {
-        let is_custom = self.histogram.has_custom_buckets();
-        if range.lower.is_infinite() || range.upper.is_infinite() {
-            return self.split_open(range);
+    if histogram.zero_count > 0.0 {
+        let mut range = histogram.zero_bucket();
+        match (histogram.positive.is_empty(), histogram.negative.is_empty()) {
+            (false, true) => range.lower = 0.0,
+            (true, false) => range.upper = 0.0,
+            _ => {}
         }
-        let below = self.below(range, is_positive, is_custom);
-        let (keep, product) = match self.upper {
-            true => (below, range.lower.abs() * self.limit.abs()),
-            false => (range.count - below, self.limit.abs() * range.upper.abs()),
-        };
-        let middle = match (is_custom, is_positive) {
-            (true, _) => (range.lower + range.upper) / 2.0,
-            (false, true) => product.sqrt(),
-            (false, false) => -product.sqrt(),
-        };
-        (keep, middle)
+        result.zero_count = keep(range, Scale::Linear);
     }
-
-    /// Of a bucket without one of its ends, nothing is known: a trim inside removes all of it. The
-    /// lowest custom bucket begins at 0, though, if it ends above.
-    fn split_open(&self, range: BucketRange) -> (f64, f64) {
-        let BucketRange { lower, upper, count, .. } = range;
-        let limit = self.limit;
-        if lower == f64::NEG_INFINITY {
-            let inside = limit >= 0.0 && upper > limit && upper.is_finite();
-            return match self.upper {
-                true if limit >= upper => (count, 0.0),
-                true if inside => (count * limit / upper, f64::midpoint(limit, upper)),
-                false if limit <= lower => (count, 0.0),
-                false if inside => (count * (1.0 - limit / upper), limit / 2.0),
-                _ => (0.0, upper),
-            };
-        }
-        match self.upper {
-            false if limit <= lower => (count, 0.0),
-            _ => (0.0, lower),
-        }
+    if !changed {
+        return histogram.clone();
     }
+    (result.count, result.sum) = (count, sum);
+    result.compact();
+    result
+}
 
-    /// How many observations of a bucket are up to the limit.
-    fn below(&self, range: BucketRange, is_positive: bool, is_linear: bool) -> f64 {
-        let BucketRange { lower, upper, count, .. } = range;
-        if self.limit <= lower {
-            return 0.0;
-        }
-        if self.limit >= upper {
-            return count;
-        }
-        let part = if is_linear {
-            (self.limit - lower) / (upper - lower)
-        } else {
-            let [lower, upper, limit] = [lower, upper, self.limit].map(|x| x.abs().log2());
-            match is_positive {
-                true => (limit - lower) / (upper - lower),
-                false => 1.0 - (limit - upper) / (lower - upper),
-            }
+fn upper_part(range: BucketRange, limit: f64, scale: Scale) -> Part {
+    let BucketRange { lower, upper, count, .. } = range;
+    if limit >= upper {
+        return (count, lower, upper);
+    }
+    if limit <= lower || upper == f64::INFINITY {
+        return (0.0, lower, lower);
+    }
+    if lower == f64::NEG_INFINITY {
+        return match upper > 0.0 {
+            true if limit <= 0.0 => (0.0, 0.0, 0.0),
+            true => (count * limit / upper, 0.0, limit),
+            false => (count, limit, limit),
         };
-        count * part
+    }
+    (count * share_below(limit, lower, upper, scale), lower, limit)
+}
+
+fn lower_part(range: BucketRange, limit: f64, scale: Scale) -> Part {
+    let BucketRange { lower, upper, count, .. } = range;
+    if limit <= lower {
+        return (count, lower, upper);
+    }
+    if limit >= upper {
+        return (0.0, upper, upper);
+    }
+    if lower == f64::NEG_INFINITY {
+        return match upper.is_finite() && upper > 0.0 && limit >= 0.0 {
+            true if limit == 0.0 => (count, lower, upper),
+            true => (count * (1.0 - limit / upper), limit, upper),
+            false => (0.0, upper, upper),
+        };
+    }
+    if upper == f64::INFINITY {
+        return (count, limit, limit);
+    }
+    (count * (1.0 - share_below(limit, lower, upper, scale)), limit, upper)
+}
+
+/// Which part of a bucket's observations is not above `limit`, which lies inside.
+fn share_below(limit: f64, lower: f64, upper: f64, scale: Scale) -> f64 {
+    if scale == Scale::Linear {
+        return (limit - lower) / (upper - lower);
+    }
+    let [low, high, at] = [lower, upper, limit].map(|bound| bound.abs().log2());
+    if lower >= 0.0 { (at - low) / (high - low) } else { 1.0 - (at - high) / (low - high) }
+}
+
+/// What an observation between two ends is worth.
+fn middle(lower: f64, upper: f64, scale: Scale) -> f64 {
+    match (lower.is_infinite(), upper.is_infinite()) {
+        (true, true) => 0.0,
+        (true, false) if upper > 0.0 => upper / 2.0,
+        (true, false) => upper,
+        (false, true) => lower,
+        (false, false) if scale == Scale::Linear => f64::midpoint(lower, upper),
+        (false, false) => (lower * upper).sqrt().copysign(upper),
     }
 }
