@@ -12,6 +12,7 @@ use alerts::AlertingConfig;
 use anyhow::Context as _;
 use model::Labels;
 use remote::RemoteWriteConfig;
+use rules::RuleGroup;
 use scrape::ScrapeConfig;
 use serde::{Deserialize, Deserializer};
 
@@ -23,8 +24,8 @@ const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 pub struct Config {
     pub global: Global,
     pub scrape_configs: Vec<ScrapeConfig>,
-    /// The rule files there were when the configuration was read.
-    pub rule_files: Vec<PathBuf>,
+    /// Of all rule files that there were when the configuration was read.
+    pub rule_groups: Vec<RuleGroup>,
     pub alerting: AlertingConfig,
     pub remote_write: Vec<RemoteWriteConfig>,
     /// `storage.tsdb.out_of_order_time_window`, where it is set.
@@ -70,7 +71,7 @@ impl Config {
         let mut config = Self {
             global: yaml.global.unwrap_or_default().try_into()?,
             scrape_configs: yaml.scrape_configs,
-            rule_files: find_rule_files(&yaml.rule_files, directory)?,
+            rule_groups: load_rules(&find_rule_files(&yaml.rule_files, directory)?)?,
             alerting: yaml.alerting,
             remote_write: yaml.remote_write,
             out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
@@ -178,8 +179,8 @@ impl TryFrom<GlobalYaml> for Global {
     }
 }
 
-/// Expands the patterns in the order in which they stand; a pattern that finds nothing is no error,
-/// as in Prometheus.
+/// Expands the patterns in the order in which they stand; each file counts once. A pattern that finds
+/// nothing is no error, as in Prometheus.
 fn find_rule_files(patterns: &[String], directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
     let mut files = Vec::new();
     for pattern in patterns {
@@ -187,8 +188,24 @@ fn find_rule_files(patterns: &[String], directory: &Path) -> anyhow::Result<Vec<
         let full = full.to_str().context("rule_files: path is not valid UTF-8")?;
         let found = glob::glob(full).with_context(|| format!("rule_files: {pattern:?}"))?;
         for path in found {
-            files.push(path.with_context(|| format!("rule_files: {pattern:?}"))?);
+            let path = path.with_context(|| format!("rule_files: {pattern:?}"))?;
+            if !files.contains(&path) {
+                files.push(path);
+            }
         }
     }
     Ok(files)
+}
+
+/// All errors of all files, or none.
+fn load_rules(files: &[PathBuf]) -> anyhow::Result<Vec<RuleGroup>> {
+    let (mut groups, mut errors) = (Vec::new(), Vec::new());
+    for file in files {
+        match rules::load(file) {
+            Ok(read) => groups.extend(read),
+            Err(found) => errors.extend(found.iter().map(ToString::to_string)),
+        }
+    }
+    anyhow::ensure!(errors.is_empty(), "{}", errors.join("\n"));
+    Ok(groups)
 }

@@ -6,11 +6,12 @@
 //!                         └─► senders: what was appended ─► the next tier
 //! ```
 
+use std::num::NonZeroUsize;
 use std::sync::Arc;
 
 use anyhow::Context as _;
 use axum::Router;
-use model::Labels;
+use model::{Alert, Labels};
 use prometheus::Registry;
 use promql::{Engine, EngineOptions};
 use storage::Query;
@@ -26,10 +27,21 @@ pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
     pub(crate) engine: Engine,
     pub(crate) scrape: scrape::Manager,
+    pub(crate) rules: rules::Manager,
     pub(crate) notifier: Arc<alerts::Notifier>,
     pub(crate) senders: remote::Senders,
     remote_metrics: remote::Metrics,
     external_labels: watch::Sender<Labels>,
+    external_url: String,
+}
+
+/// Alerts leave the rules here and go to the Alertmanagers.
+struct ToAlertmanagers(Arc<alerts::Notifier>);
+
+impl rules::Notify for ToAlertmanagers {
+    fn notify(&self, alerts: Vec<Alert>) {
+        self.0.send(alerts);
+    }
 }
 
 impl Parts {
@@ -61,8 +73,21 @@ impl Parts {
             &flags.storage.path,
             remote_metrics.send.clone(),
         )?;
+        let rules = rules::Manager::new(rules::Options {
+            engine: Arc::new(engine.clone()),
+            query: Arc::clone(&db) as _,
+            append: Arc::clone(&db) as _,
+            notify: Arc::new(ToAlertmanagers(Arc::clone(&notifier))),
+            metrics: rules::Metrics::register(registry)?,
+            clock: Arc::new(now),
+            resend_delay: flags.rules.resend_delay,
+            outage_tolerance: flags.rules.outage_tolerance,
+            grace_period: flags.rules.grace_period,
+            concurrency: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+        });
+        let external_url = flags.web.external_url.clone();
         let (external_labels, _) = watch::channel(Labels::empty());
-        Ok(Self { db, engine, scrape, notifier, senders, remote_metrics, external_labels })
+        Ok(Self { db, engine, scrape, rules, notifier, senders, remote_metrics, external_labels, external_url })
     }
 
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
@@ -74,9 +99,16 @@ impl Parts {
             ..scrape::Defaults::default()
         };
         let jobs = scrape::resolve(config.scrape_configs, &defaults)?;
+        let settings = rules::Settings {
+            evaluation_interval: config.global.evaluation_interval,
+            external_labels: external_labels.clone(),
+            external_url: self.external_url.clone(),
+            ..rules::Settings::default()
+        };
         self.senders.apply(&config.remote_write, external_labels).await?;
         self.notifier.apply(config.alerting, external_labels.clone());
         self.external_labels.send_replace(external_labels.clone());
+        self.rules.apply(config.rule_groups, settings);
         self.scrape.apply(jobs);
         Ok(())
     }
@@ -84,6 +116,7 @@ impl Parts {
     /// Ends what feeds the storage on its own.
     pub(crate) async fn stop_input(&self) {
         self.scrape.shutdown().await;
+        self.rules.shutdown().await;
     }
 
     /// Hands on what can be handed on in time, and ends what does it.

@@ -51,11 +51,11 @@ impl api::Status for Status {
     }
 
     fn rules(&self) -> Value {
-        serde_json::json!({ "groups": [] })
+        json(&self.parts.rules.rules())
     }
 
     fn alerts(&self) -> Value {
-        serde_json::json!({ "alerts": [] })
+        json(&self.parts.rules.alerts())
     }
 
     fn alertmanagers(&self) -> Value {
