@@ -12,7 +12,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
-use crate::queue::{CAPACITY, Queue};
+use crate::queue::Queue;
 use crate::{Metrics, payload};
 use client::Credentials;
 
@@ -38,10 +38,10 @@ pub(crate) struct Destination {
 }
 
 impl Destination {
-    pub(crate) fn new(endpoint: Endpoint, metrics: Metrics) -> Arc<Self> {
+    pub(crate) fn new(endpoint: Endpoint, queue_capacity: usize, metrics: Metrics) -> Arc<Self> {
         Arc::new(Self {
             endpoint,
-            queue: Mutex::new(Queue::new(CAPACITY)),
+            queue: Mutex::new(Queue::new(queue_capacity)),
             wake: Notify::new(),
             closing: CancellationToken::new(),
             abandoned: CancellationToken::new(),

@@ -19,6 +19,7 @@ const DRAIN_MAX: Duration = Duration::from_secs(15);
 #[derive(Debug)]
 pub struct Notifier {
     client: reqwest::Client,
+    queue_capacity: usize,
     metrics: Metrics,
     tasks: TaskTracker,
     routing: Mutex<Routing>,
@@ -35,13 +36,14 @@ struct Routing {
 }
 
 impl Notifier {
-    /// Sends nothing until a configuration is applied.
-    pub fn new(metrics: Metrics) -> Result<Self, reqwest::Error> {
+    /// Sends nothing until a configuration is applied. `queue_capacity`: alerts that may wait for one
+    /// Alertmanager.
+    pub fn new(queue_capacity: usize, metrics: Metrics) -> Result<Self, reqwest::Error> {
         let client = reqwest::Client::builder()
             .user_agent(concat!("Watershed/", env!("CARGO_PKG_VERSION")))
             .build()?;
         let (tasks, routing) = (TaskTracker::new(), Mutex::default());
-        Ok(Self { client, metrics, tasks, routing })
+        Ok(Self { client, queue_capacity, metrics, tasks, routing })
     }
 
     /// From now on alerts go where `config` says. Alertmanagers that stay as they were keep their
@@ -128,7 +130,7 @@ impl Notifier {
     }
 
     fn start(&self, endpoint: Endpoint) -> Arc<Destination> {
-        let destination = Destination::new(endpoint, self.metrics.clone());
+        let destination = Destination::new(endpoint, self.queue_capacity, self.metrics.clone());
         self.tasks.spawn(Arc::clone(&destination).run(self.client.clone()));
         destination
     }

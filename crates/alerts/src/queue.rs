@@ -4,8 +4,6 @@ use std::collections::VecDeque;
 
 use model::Alert;
 
-/// As many alerts as Prometheus' default `--alertmanager.notification-queue-capacity`.
-pub(crate) const CAPACITY: usize = 10_000;
 /// No request carries more alerts than this.
 pub(crate) const BATCH_MAX: usize = 256;
 
@@ -66,7 +64,7 @@ mod tests {
 
     #[test]
     fn alerts_leave_in_order_and_in_batches() {
-        let mut queue = Queue::new(CAPACITY);
+        let mut queue = Queue::new(10_000);
         assert_eq!(queue.push(alerts(0..BATCH_MAX + 2)), 0);
         assert_eq!(queue.take_batch(), alerts(0..BATCH_MAX));
         assert_eq!(queue.take_batch(), alerts(BATCH_MAX..BATCH_MAX + 2));

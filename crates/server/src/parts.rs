@@ -66,7 +66,10 @@ impl Parts {
             scrape_options(),
             scrape::Metrics::register(registry)?,
         );
-        let notifier = Arc::new(alerts::Notifier::new(alerts::Metrics::register(registry)?)?);
+        let notifier = Arc::new(alerts::Notifier::new(
+            flags.notification_queue_alerts,
+            alerts::Metrics::register(registry)?,
+        )?);
         let remote_metrics = remote::Metrics::register(registry)?;
         let senders = remote::Senders::new(
             Arc::clone(&db),
@@ -87,7 +90,17 @@ impl Parts {
         });
         let external_url = flags.web.external_url.clone();
         let (external_labels, _) = watch::channel(Labels::empty());
-        Ok(Self { db, engine, scrape, rules, notifier, senders, remote_metrics, external_labels, external_url })
+        Ok(Self {
+            db,
+            engine,
+            scrape,
+            rules,
+            notifier,
+            senders,
+            remote_metrics,
+            external_labels,
+            external_url,
+        })
     }
 
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
