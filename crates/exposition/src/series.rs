@@ -77,12 +77,11 @@ pub(crate) fn decode(
     metric_type: MetricType,
 ) -> Result<LabelsBuilder, Fault> {
     let mut cursor = Cursor { text: series, at: 0, format };
-    let mut labels = LabelsBuilder::default();
-    let bare_name = cursor.bare_name("a metric name", true)?;
-    let mut named = bare_name.is_some();
-    if let Some(name) = bare_name {
-        labels.set(METRIC_NAME, name);
+    let mut labels = Vec::new();
+    if let Some(name) = cursor.bare_name("a metric name", true)? {
+        labels.push((Cow::Borrowed(METRIC_NAME), Cow::Borrowed(name)));
     }
+    let mut named = !labels.is_empty();
     cursor.skip_blanks();
     if cursor.peek() == Some(b'{') {
         cursor.at += 1;
@@ -91,16 +90,23 @@ pub(crate) fn decode(
                 Item::MetricName(_) if named => return Err(cursor.fault(Problem::TwoNames)),
                 Item::MetricName(name) => {
                     named = true;
-                    put(&mut labels, METRIC_NAME.into(), name, &cursor)?;
+                    labels.push((Cow::Borrowed(METRIC_NAME), name));
                 }
                 Item::Label(name, value) => {
                     let value = as_float_where_due(&name, value, metric_type);
-                    put(&mut labels, name, value, &cursor)?;
+                    labels.push((name, value));
                 }
             }
         }
     }
-    if named { Ok(labels) } else { Err(cursor.fault(Problem::NoName)) }
+    if !named {
+        return Err(cursor.fault(Problem::NoName));
+    }
+    labels.sort_unstable_by(|a, b| a.0.cmp(&b.0));
+    if let Some(twice) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
+        return Err(cursor.fault(Problem::DuplicateLabel(twice[0].0.to_string())));
+    }
+    Ok(labels.into_iter().collect())
 }
 
 /// Checks the labels of an exemplar, which have no metric name among them.
@@ -143,19 +149,6 @@ pub(crate) fn unescape<'a>(text: &'a str, escaped: &str) -> Cow<'a, str> {
         }
     }
     Cow::Owned(unescaped)
-}
-
-fn put(
-    labels: &mut LabelsBuilder,
-    name: Cow<'_, str>,
-    value: Cow<'_, str>,
-    cursor: &Cursor<'_>,
-) -> Result<(), Fault> {
-    if labels.get(&name).is_some() {
-        return Err(cursor.fault(Problem::DuplicateLabel(name.into_owned())));
-    }
-    labels.set(name, value);
-    Ok(())
 }
 
 fn as_float_where_due<'a>(

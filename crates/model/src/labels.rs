@@ -167,11 +167,25 @@ impl<'a> IntoIterator for &'a Labels {
 /// From pairs in any order; of pairs with one name the last stands, empty values are left out.
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Labels {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
-        let mut builder = LabelsBuilder::default();
-        for (name, value) in pairs {
-            builder.set(name, value);
-        }
-        builder.build()
+        pairs.into_iter().collect::<LabelsBuilder>().build()
+    }
+}
+
+/// As for [`Labels`]. However many pairs there are, this takes time n log n.
+impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for LabelsBuilder {
+    fn from_iter<I: IntoIterator<Item = (N, V)>>(pairs: I) -> Self {
+        let mut pairs: Vec<(String, String)> =
+            pairs.into_iter().map(|(name, value)| (name.into(), value.into())).collect();
+        pairs.sort_by(|a, b| a.0.cmp(&b.0)); // stable: of equal names the last stays last
+        pairs.dedup_by(|later, earlier| {
+            let same = later.0 == earlier.0;
+            if same {
+                std::mem::swap(later, earlier);
+            }
+            same
+        });
+        pairs.retain(|(_, value)| !value.is_empty());
+        Self { pairs }
     }
 }
 

@@ -112,3 +112,57 @@ fn accept(protocols: &[Protocol]) -> String {
     accept.push_str("*/*;q=0.1");
     accept
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn resolve_text(yaml: &str) -> Result<Vec<Job>, String> {
+        let configs: Vec<ScrapeConfig> = serde_yaml_ng::from_str(yaml).unwrap();
+        let limits = Limits { samples: Some(7), labels: Some(8), ..Limits::default() };
+        let defaults = Defaults { limits, ..Defaults::default() };
+        resolve(configs, &defaults).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn jobs_take_from_the_global_section_what_they_do_not_say() {
+        #[track_caller]
+        fn check(yaml: &str, interval_millis: u128, timeout_millis: u128) {
+            let jobs = resolve_text(&format!("[{{job_name: a, {yaml}}}]")).unwrap();
+            let times = (jobs[0].interval.as_millis(), jobs[0].timeout.as_millis());
+            assert_eq!(times, (interval_millis, timeout_millis), "{yaml}");
+        }
+        check("", 60_000, 10_000);
+        check("scrape_interval: 5s", 5000, 5000);
+        check("scrape_interval: 5s, scrape_timeout: 5s", 5000, 5000);
+        check("scrape_timeout: 30s", 60_000, 30_000);
+        let jobs = resolve_text("[{job_name: a, sample_limit: 3, label_limit: 0}]").unwrap();
+        let limits = Limits { samples: Some(3), labels: Some(8), ..Limits::default() };
+        assert_eq!(jobs[0].limits, limits);
+    }
+
+    #[test]
+    fn jobs_that_contradict_themselves_or_each_other_are_refused() {
+        #[track_caller]
+        fn check(yaml: &str, expect: &str) {
+            assert_eq!(resolve_text(yaml).unwrap_err(), expect, "{yaml}");
+        }
+        check(
+            "[{job_name: a}, {job_name: b}, {job_name: a}]",
+            r#"found multiple scrape configs with job name "a""#,
+        );
+        check(
+            "[{job_name: a, scrape_interval: 5s, scrape_timeout: 6s}]",
+            "scrape timeout greater than scrape interval for scrape config with job name \"a\" \
+             (6s > 5s)",
+        );
+        check(
+            "[{job_name: a, scrape_interval: 0s}]",
+            r#"scrape_interval is 0 for scrape config with job name "a""#,
+        );
+        check(
+            "[{job_name: a, scrape_timeout: 0s}]",
+            r#"scrape_timeout is 0 for scrape config with job name "a""#,
+        );
+    }
+}

@@ -1,5 +1,6 @@
 //! Tests of scraping as a whole: bodies into storage, and loops against servers that misbehave.
 
+mod bench;
 mod bodies;
 mod faults;
 mod life;
