@@ -18,12 +18,14 @@ use crate::humanize::{
 /// Where the value of a sample that is no number stands.
 const STRING_VALUE_LABEL: &str = "__value__";
 
+/// The vector that a PromQL expression yields at the evaluation's time.
+type QueryFunction<'a> = &'a dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String>;
+
 /// What templates can ask of the world.
 pub(crate) struct World<'a> {
     pub(crate) external_url: &'a ExternalUrl,
     pub(crate) now: Timestamp,
-    /// The vector that a PromQL expression yields at the evaluation's time.
-    pub(crate) query: &'a dyn Fn(&str) -> Result<Vec<(Labels, f64)>, String>,
+    pub(crate) query: QueryFunction<'a>,
 }
 
 /// Go's functions and Prometheus'.

@@ -30,6 +30,8 @@ mod manager;
 mod metrics;
 mod restore;
 mod schedule;
+#[cfg(test)]
+mod testing;
 
 pub use check::{CheckedFile, check_files};
 pub use context::{Notify, Settings};
