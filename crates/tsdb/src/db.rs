@@ -1,25 +1,33 @@
 //! The database: one data directory, opened.
 
 mod batch;
+mod blocks;
 mod committer;
+mod compact;
+mod merged;
 mod read;
 mod replay;
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::fs;
+use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Metadata, Sample, TimeRange, Timestamp};
+use model::{Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
+use roaring::RoaringBitmap;
 use storage::{
-    Append, AppendError, Appended, Appender, LabelQuery, Query, QueryError, Selection, SeriesSet,
+    Append, AppendError, Appended, Appender, Columns, LabelQuery, Query, QueryError, Selection,
+    SeriesSet,
 };
 use tracing::info;
 
+use crate::block::Block;
+#[cfg(test)]
+use crate::block::meta::BlockMeta;
 use crate::head::Head;
 use crate::lock::DirLock;
 use crate::log::{LogPosition, LogReader};
@@ -28,16 +36,22 @@ use crate::wal::record::RecordBuilder;
 use crate::wal::writer::LogWriter;
 use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
 use batch::Batch;
+use blocks::Blocks;
 use committer::{Committer, Pending, Rules, logged_metadata};
+use merged::MergedSet;
+use replay::Replay;
 
-/// The head is cleaned once retention has moved on by this part of itself.
-const RETENTION_STEPS: u32 = 10;
+/// What Prometheus derives from its log and we do not keep up: it would mislead the next Prometheus
+/// on this directory, which does without.
+const DERIVED: [&str; 2] = ["chunks_head", "chunk_snapshot."];
 
 #[derive(Clone, Debug)]
 pub struct Options {
     pub dir: PathBuf,
     /// Samples older than this, counted from the newest one, may go. `None` keeps everything.
     pub retention: Option<Duration>,
+    /// The oldest blocks go while blocks and log take more than this on disk. `None`: no limit.
+    pub retention_bytes: Option<u64>,
     /// How far behind the newest sample others may arrive out of order. Zero: not at all.
     pub out_of_order_window: Duration,
     /// Whether a commit waits for the disk (`--storage.wal-sync=0`). Otherwise [`Db::sync`] does,
@@ -52,6 +66,7 @@ impl Options {
         Self {
             dir: dir.into(),
             retention: Some(Duration::from_secs(15 * 24 * 3600)),
+            retention_bytes: None,
             out_of_order_window: Duration::ZERO,
             sync_before_ack: false,
             segment_bytes_max: SEGMENT_BYTES,
@@ -70,8 +85,10 @@ pub enum OpenError {
 pub struct Db {
     options: Options,
     log_dir: PathBuf,
+    late_log_dir: PathBuf,
     metrics: Metrics,
     head: Head,
+    blocks: Blocks,
     committer: Mutex<Committer>,
     /// The end of what is logged and applied.
     log_end: Mutex<LogPosition>,
@@ -93,6 +110,7 @@ impl Db {
     /// Opens or makes a data directory and replays its log, which may take a while.
     pub fn open(options: Options, metrics: Metrics) -> Result<Arc<Self>, OpenError> {
         let log_dir = options.dir.join("wal");
+        let late_log_dir = options.dir.join("wbl");
         let io_error = |action, path: &Path| {
             let path = path.to_owned();
             move |source| OpenError::Io { action, path, source }
@@ -102,18 +120,36 @@ impl Db {
         let lock = DirLock::take(&lock_path).map_err(io_error("lock", &lock_path))?;
         let lock = lock.ok_or_else(|| OpenError::Locked { dir: options.dir.clone() })?;
 
+        remove_derived(&options.dir).map_err(io_error("clean", &options.dir))?;
+        let blocks = Blocks::open(&options.dir, &metrics)
+            .map_err(io_error("open blocks in", &options.dir))?;
         let head = Head::new();
-        let next_segment =
-            replay::replay(&head, &metrics, &log_dir).map_err(io_error("replay", &log_dir))?;
-        let writer = LogWriter::create(&log_dir, next_segment, options.segment_bytes_max)
+        if let Some(range) = blocks.range() {
+            head.bounds.raise_valid_from(range.end.plus_millis(1));
+        }
+        let mut replay = Replay::new(&head, &metrics);
+        let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
+        let writer = LogWriter::create(&log_dir, next, options.segment_bytes_max)
             .map_err(io_error("create a segment in", &log_dir))?;
+        let late_writer = if options.out_of_order_window.is_zero() && !late_log_dir.exists() {
+            None
+        } else {
+            fs::create_dir_all(&late_log_dir).map_err(io_error("create", &late_log_dir))?;
+            let next = replay.late_log(&late_log_dir).map_err(io_error("replay", &late_log_dir))?;
+            let writer = LogWriter::create(&late_log_dir, next, options.segment_bytes_max)
+                .map_err(io_error("create a segment in", &late_log_dir))?;
+            Some(writer)
+        };
+        replay.report();
         let log_end = writer.position();
         let db = Self {
-            committer: Mutex::new(Committer::new(writer, options.sync_before_ack)),
+            committer: Mutex::new(Committer::new(writer, late_writer, options.sync_before_ack)),
             options,
             log_dir,
+            late_log_dir,
             metrics,
             head,
+            blocks,
             log_end: Mutex::new(log_end),
             holds: Mutex::default(),
             hooks: RwLock::default(),
@@ -127,25 +163,35 @@ impl Db {
 
     /// Brings everything acknowledged to the disk. Cheap when nothing was written since.
     pub fn sync(&self) -> io::Result<()> {
-        let files = self.committer.lock().writer.take_unsynced();
-        for file in &files {
-            if let Err(error) = file.sync_data() {
-                self.committer.lock().writer.still_unsynced(files);
-                return Err(error);
+        let of_log = |committer: &mut Committer| Some(committer.writer.take_unsynced());
+        let of_late =
+            |committer: &mut Committer| Some(committer.late_writer.as_mut()?.take_unsynced());
+        let log = of_log(&mut self.committer.lock()).unwrap_or_default();
+        if let Err((files, error)) = sync_all(log) {
+            self.committer.lock().writer.still_unsynced(files);
+            return Err(error);
+        }
+        let late = of_late(&mut self.committer.lock()).unwrap_or_default();
+        if let Err((files, error)) = sync_all(late) {
+            if let Some(writer) = &mut self.committer.lock().late_writer {
+                writer.still_unsynced(files);
             }
+            return Err(error);
         }
         Ok(())
     }
 
-    /// Drops what retention no longer keeps and shortens the log. Call it every minute or so, off
-    /// the async threads; it returns at once when there is nothing to do.
+    /// Moves what is old enough into blocks, merges blocks, drops what retention no longer keeps and
+    /// shortens the log. Call it every minute or so, off the async threads; it returns at once when
+    /// there is nothing to do, and after minutes when there is much.
     pub fn maintain(&self) -> io::Result<()> {
         let _alone = self.maintenance.lock();
-        self.update_gauges();
-        if let Some(before) = self.retention_due() {
-            self.truncate_head(before);
-            self.checkpoint(before)?;
+        while let Some(end) = self.head_due() {
+            self.compact_head(end)?;
         }
+        self.remove_expired_blocks()?;
+        self.compact_blocks()?;
+        self.update_gauges();
         Ok(())
     }
 
@@ -163,15 +209,30 @@ impl Db {
 
     /// The oldest and newest sample, where there is any. The oldest is a lower bound.
     pub fn time_range(&self) -> Option<TimeRange> {
-        Some(TimeRange::new(self.head.bounds.oldest()?, self.head.bounds.newest()?))
+        let blocks = self.blocks.range();
+        let head = self.head.bounds.oldest().zip(self.head.bounds.newest());
+        let head = head.map(|(oldest, newest)| TimeRange::new(oldest, newest));
+        match (blocks, head) {
+            (Some(a), Some(b)) => Some(TimeRange::new(a.start.min(b.start), a.end.max(b.end))),
+            (a, b) => a.or(b),
+        }
     }
 
-    /// Where retention begins, if enough has fallen behind it to be worth a pass over all series.
-    fn retention_due(&self) -> Option<Timestamp> {
-        let retention = self.options.retention?;
-        let before = self.head.bounds.newest()?.minus(retention);
-        let slack = retention / RETENTION_STEPS;
-        (self.head.bounds.oldest()? < before.minus(slack)).then_some(before)
+    /// Retention counts from the newest sample.
+    fn remove_expired_blocks(&self) -> io::Result<()> {
+        let newest = self.time_range().map(|range| range.end);
+        let since = newest.zip(self.options.retention).map(|(newest, kept)| newest.minus(kept));
+        let log_bytes = self.log_bytes_since(LogPosition::default());
+        let bytes_max = self.options.retention_bytes.map(|max| max.saturating_sub(log_bytes));
+        let expired =
+            self.blocks.expired(since.unwrap_or(Timestamp::MIN), bytes_max.unwrap_or(u64::MAX));
+        self.blocks.remove(&expired);
+        for block in &expired {
+            info!(block = block.meta().ulid.as_str(), "a block is past retention");
+            block.remove()?;
+            self.metrics.blocks_expired.inc();
+        }
+        Ok(())
     }
 
     fn truncate_head(&self, before: Timestamp) {
@@ -182,9 +243,9 @@ impl Db {
         info!(%before, removed_series = removed, "head truncated");
     }
 
-    /// Moves what is needed of the older two thirds of the log, as far as nobody holds it, into a
-    /// checkpoint.
-    fn checkpoint(&self, since: Timestamp) -> io::Result<()> {
+    /// Drops the segments of the late log before `late_first`, and moves what is needed of the older
+    /// two thirds of the log, as far as nobody holds it, into a checkpoint.
+    fn shorten_log(&self, since: Timestamp, late_first: Option<u32>) -> io::Result<()> {
         let current = {
             let mut committer = self.committer.lock();
             if committer.writer.position().offset > 0 {
@@ -194,16 +255,19 @@ impl Db {
             committer.writer.position().segment
         };
         self.sync()?; // what was written before is durable before its segments may go
+        if let Some(first) = late_first.filter(|&first| first > 0) {
+            checkpoint::remove_covered(&self.late_log_dir, first - 1)?;
+        }
         let Some(&first) = list_segments(&self.log_dir)?.first() else { return Ok(()) };
         let held = self.holds.lock().values().map(|held| held.segment).min().unwrap_or(current);
-        let last = (first + (current - first) * 2 / 3).min(held);
-        if last <= first {
+        let end = (first + (current - first) * 2 / 3).min(held);
+        if end <= first {
             return Ok(());
         }
         let keep = |number| self.head.index.read().knows_number(number);
-        checkpoint::write(&self.log_dir, last - 1, since, keep, &self.metadata_record())?;
+        checkpoint::write(&self.log_dir, end - 1, since, keep, &self.metadata_record())?;
         self.metrics.checkpoints.inc();
-        info!(segments_before = last, "checkpoint of the log written");
+        info!(segments_before = end, "checkpoint of the log written");
         Ok(())
     }
 
@@ -225,6 +289,8 @@ impl Db {
             self.metrics.newest_seconds.set(range.end.as_millis() / 1000);
         }
         self.metrics.log_segment.set(self.log_end().segment.into());
+        self.metrics.blocks.set(self.blocks.len() as i64);
+        self.metrics.blocks_bytes.set(self.blocks.bytes() as i64);
     }
 }
 
@@ -287,6 +353,11 @@ impl Db {
         self.hooks.write().push(wake);
     }
 
+    #[cfg(test)]
+    pub(crate) fn blocks_for_test(&self) -> Vec<BlockMeta> {
+        self.blocks.all().iter().map(|block| block.meta().clone()).collect()
+    }
+
     pub(crate) fn log_dir(&self) -> &Path {
         &self.log_dir
     }
@@ -326,7 +397,7 @@ impl Db {
 
     fn rules(&self) -> Rules {
         let window = self.options.out_of_order_window;
-        let newest = self.head.bounds.newest().unwrap_or(Timestamp::MIN);
+        let newest = self.time_range().map_or(Timestamp::MIN, |range| range.end);
         Rules {
             valid_from: self.head.bounds.valid_from(),
             late_from: (!window.is_zero()).then(|| newest.minus(window)),
@@ -336,25 +407,40 @@ impl Db {
 
 impl Query for Db {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError> {
-        Ok(Box::new(read::select(&self.head, selection)))
+        let head = read::select(&self.head, selection);
+        let blocks = self.blocks.overlapping(selection.range);
+        if blocks.is_empty() {
+            return Ok(Box::new(head));
+        }
+        Ok(Box::new(MergedSet::new(head, blocks, selection)?))
     }
 
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        if !self.overlaps(query.range) {
-            return Ok(Vec::new());
+        let mut names = BTreeSet::new();
+        if self.head_overlaps(query.range) {
+            let index = self.head.index.read();
+            let among = index.select_any(&query.matcher_sets);
+            names.extend(index.label_names(among.as_ref()).into_iter().map(str::to_owned));
         }
-        let index = self.head.index.read();
-        let among = index.select_any(&query.matcher_sets);
-        Ok(sorted(index.label_names(among.as_ref()), query.limit))
+        for block in self.blocks.overlapping(query.range) {
+            let among = select_any(&block, &query.matcher_sets)?;
+            names.extend(block.label_names(among.as_ref())?.into_iter().map(str::to_owned));
+        }
+        Ok(names.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
     }
 
     fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        if !self.overlaps(query.range) {
-            return Ok(Vec::new());
+        let mut values = BTreeSet::new();
+        if self.head_overlaps(query.range) {
+            let index = self.head.index.read();
+            let among = index.select_any(&query.matcher_sets);
+            values.extend(index.label_values(name, among.as_ref()).into_iter().map(str::to_owned));
         }
-        let index = self.head.index.read();
-        let among = index.select_any(&query.matcher_sets);
-        Ok(sorted(index.label_values(name, among.as_ref()), query.limit))
+        for block in self.blocks.overlapping(query.range) {
+            let among = select_any(&block, &query.matcher_sets)?;
+            values.extend(block.label_values(name, among.as_ref())?.into_iter().map(str::to_owned));
+        }
+        Ok(values.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
     }
 
     fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError> {
@@ -362,20 +448,62 @@ impl Query for Db {
     }
 
     fn latest(&self, selection: &Selection) -> Result<Vec<(Labels, Sample)>, QueryError> {
-        read::latest(&self.head, selection)
+        let latest = read::latest(&self.head, selection)?;
+        if self.blocks.overlapping(selection.range).is_empty() {
+            return Ok(latest);
+        }
+        let set = self.select(selection)?;
+        let mut columns = Columns::default();
+        let mut latest = Vec::with_capacity(set.len());
+        for index in 0..set.len() {
+            columns.clear();
+            set.read(index, &mut columns)?;
+            latest.extend(columns.last().map(|sample| (set.labels(index), sample)));
+        }
+        Ok(latest)
     }
 }
 
 impl Db {
-    fn overlaps(&self, range: TimeRange) -> bool {
-        self.time_range().is_some_and(|held| held.overlaps(&range))
+    fn head_overlaps(&self, range: TimeRange) -> bool {
+        let bounds = &self.head.bounds;
+        let held = bounds.oldest().zip(bounds.newest());
+        held.is_some_and(|(oldest, newest)| TimeRange::new(oldest, newest).overlaps(&range))
     }
 }
 
-fn sorted(mut texts: Vec<&str>, limit: Option<usize>) -> Vec<String> {
-    texts.sort_unstable();
-    texts.truncate(limit.unwrap_or(usize::MAX));
-    texts.into_iter().map(str::to_owned).collect()
+/// The series that meet all matchers of any one set; `None` means every series.
+fn select_any(
+    block: &Block,
+    matcher_sets: &[Vec<Matcher>],
+) -> Result<Option<RoaringBitmap>, QueryError> {
+    if matcher_sets.is_empty() {
+        return Ok(None);
+    }
+    let mut union = RoaringBitmap::new();
+    for matchers in matcher_sets {
+        union |= block.select(matchers)?;
+    }
+    Ok(Some(union))
+}
+
+/// Where that fails, the files are given back.
+fn sync_all(files: Vec<Arc<File>>) -> Result<(), (Vec<Arc<File>>, io::Error)> {
+    match files.iter().try_for_each(|file| file.sync_data()) {
+        Ok(()) => Ok(()),
+        Err(error) => Err((files, error)),
+    }
+}
+
+fn remove_derived(dir: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        if name.to_str().is_some_and(|name| DERIVED.iter().any(|prefix| name.starts_with(prefix))) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 #[cfg(test)]

@@ -97,6 +97,10 @@ impl Shard {
         self.series[within] = Some(series);
     }
 
+    fn late(&mut self) -> impl Iterator<Item = &mut Series> {
+        self.series.iter_mut().flatten().filter(|series| series.has_late())
+    }
+
     fn remove(&mut self, place: Place) {
         let entry = &mut self.series[place.slot.within_shard()];
         if entry.as_ref().is_some_and(|series| series.generation == place.generation) {
@@ -169,6 +173,18 @@ impl Head {
         self.keys.insert(key, place.into());
     }
 
+    /// Calls `visit` for each series with samples out of order, when every reader sees all that the
+    /// series has. The caller holds the committer.
+    pub(crate) fn each_late(&self, mut visit: impl FnMut(&mut Series)) {
+        for shard in 0..SHARDS {
+            let commits = self.shard(shard).late().map(|series| series.commit()).max();
+            if let Some(newest) = commits {
+                self.snapshots.wait_for(newest);
+                self.shard(shard).late().for_each(&mut visit);
+            }
+        }
+    }
+
     /// Drops samples older than `before`, and series that have none; gives the number of those. Their
     /// labels are kept where the log before `forwarded_until` is still to be forwarded. The caller
     /// holds the committer.
@@ -210,7 +226,7 @@ impl Head {
             self.keys.retain(|series| index.contains(series.into()));
             self.metadata.lock().retain(|metric| index.has_metric(metric));
         }
-        self.bounds.truncated(before, oldest);
+        self.bounds.truncated(oldest);
         dropped
     }
 }
@@ -257,8 +273,13 @@ impl Bounds {
         self.oldest.fetch_min(oldest.as_millis(), Ordering::AcqRel);
     }
 
-    fn truncated(&self, before: Timestamp, oldest: Timestamp) {
-        self.valid_from.fetch_max(before.as_millis(), Ordering::AcqRel);
+    /// From now on nothing in order is taken before `from`. The caller holds the committer, or is
+    /// still opening the database.
+    pub(crate) fn raise_valid_from(&self, from: Timestamp) {
+        self.valid_from.fetch_max(from.as_millis(), Ordering::AcqRel);
+    }
+
+    fn truncated(&self, oldest: Timestamp) {
         self.oldest.store(oldest.as_millis(), Ordering::Release);
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use model::{Labels, Sample, TimeRange, Timestamp};
+use model::{Labels, MatchOp, Matcher, Sample, TimeRange, Timestamp};
 use prometheus::Registry;
 use storage::{Append, Columns, Query, Selection};
 use tempfile::TempDir;
@@ -19,6 +19,7 @@ use crate::chunk::{XorChunk, XorSamples};
 use crate::{Db, Metrics, Options};
 
 const START: i64 = 1_700_000_000_000;
+const MINUTE: i64 = 60_000;
 const INSTALL: &str = "missing peer; install it by: apt-get install prometheus";
 
 type Contents = BTreeMap<Labels, Vec<Sample>>;
@@ -26,7 +27,7 @@ type Contents = BTreeMap<Labels, Vec<Sample>>;
 fn open(dir: &Path) -> Arc<Db> {
     let mut options = Options::new(dir);
     options.segment_bytes_max = 64 * 1024;
-    options.retention = Some(Duration::from_secs(1800));
+    options.out_of_order_window = Duration::from_secs(7200);
     Db::open(options, Metrics::register(&Registry::new()).unwrap()).unwrap()
 }
 
@@ -140,45 +141,85 @@ fn our_chunks_are_prometheus_chunks_bit_for_bit() {
     assert_eq!(samples, 12 * 500);
 }
 
-/// Series in several segments and a checkpoint, written over a restart; some repeated samples.
-fn write_log(dir: &Path) -> Contents {
+/// Series in blocks, a checkpoint, several segments and the late log, written over restarts; some
+/// samples are repeated.
+fn write_directory(dir: &Path) -> Contents {
     for part in 0..4 {
         let db = open(dir);
         for i in part * 100 - 1..(part + 1) * 100 {
             let mut batch = db.appender();
             for series in 0..40 {
-                let sample = at(START + i * 10_000, value(series, i.max(0)));
+                let sample = at(START + i * MINUTE, value(series, i.max(0)));
+                let late = at(START + (i - 90) * MINUTE + 30_000, value(series, i.max(0)));
                 let series = batch.series(&labels(series), None).unwrap();
                 batch.sample(series, sample).unwrap();
+                if i % 10 == 5 {
+                    batch.sample(series, late).unwrap();
+                }
             }
-            batch.commit().unwrap();
+            assert_eq!(batch.commit().unwrap().rejected, []);
         }
         db.maintain().unwrap();
     }
+    let has = |dir: &Path, name: &str| {
+        let mut entries = fs::read_dir(dir).unwrap();
+        entries.any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with(name))
+    };
+    assert!(has(&dir.join("wal"), "checkpoint.") && has(&dir.join("wbl"), "0000") && has(dir, "0"));
     contents(&open(dir))
 }
 
-fn newer_than(contents: &Contents, start: i64) -> Contents {
-    let newer = |samples: &Vec<Sample>| -> Vec<Sample> {
-        samples.iter().copied().filter(|s| s.timestamp.as_millis() >= start).collect()
-    };
-    contents.iter().map(|(labels, samples)| (labels.clone(), newer(samples))).collect()
+#[test]
+fn promtool_reads_our_blocks_and_logs() {
+    let dir = tempfile::tempdir().unwrap();
+    let ours = write_directory(dir.path());
+    assert_eq!(ours.len(), 40);
+    let dump = promtool(&["tsdb", "dump"], dir.path());
+    let theirs = parse_dump(&String::from_utf8(dump.stdout).unwrap());
+    assert_eq!(theirs, ours);
+
+    let list = String::from_utf8(promtool(&["tsdb", "list"], dir.path()).stdout).unwrap();
+    let db = open(dir.path());
+    let blocks = db.blocks_for_test();
+    assert_eq!(list.lines().count(), blocks.len() + 1, "{list}");
+    for (line, meta) in list.lines().skip(1).zip(blocks) {
+        let columns: Vec<&str> = line.split_whitespace().collect();
+        let stats = meta.stats;
+        let ours = [stats.num_samples, stats.num_chunks, stats.num_series].map(|n| n.to_string());
+        assert_eq!(
+            (columns[0], &columns[4..7]),
+            (meta.ulid.as_str(), &ours.each_ref().map(String::as_str)[..])
+        );
+    }
+    drop(db);
+    let analysis = promtool(&["tsdb", "analyze"], dir.path());
+    let analysis = String::from_utf8_lossy(&analysis.stdout).into_owned();
+    assert!(analysis.contains("Series: 40\n"), "{analysis}");
 }
 
 #[test]
-fn promtool_reads_our_log() {
+fn we_read_the_blocks_that_promtool_makes() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = write_log(dir.path());
-    assert_eq!(ours.len(), 40);
-    let has_checkpoint = fs::read_dir(dir.path().join("wal"))
-        .unwrap()
-        .any(|entry| entry.unwrap().file_name().to_str().unwrap().starts_with("checkpoint."));
-    assert!(has_checkpoint);
-    let dump = promtool(&["tsdb", "dump"], dir.path());
-    let theirs = parse_dump(&String::from_utf8(dump.stdout).unwrap());
-    // What is older than retention goes by whole chunks here and by samples there.
-    let kept_from = START + 399 * 10_000 - 1_800_000;
-    assert_eq!(newer_than(&theirs, kept_from), newer_than(&ours, kept_from));
+    let mut text = String::from("# TYPE metric gauge\n");
+    let mut expect = Contents::new();
+    for series in 0..200 {
+        for i in 0..20 {
+            let sample = at(START + i * 30 * MINUTE, (series * i) as f64);
+            text +=
+                &format!("metric{{s=\"{series}\"}} {} {}\n", sample.value, START / 1000 + i * 1800);
+            let pairs = [("__name__", "metric".to_owned()), ("s", series.to_string())];
+            expect.entry(pairs.into_iter().collect()).or_default().push(sample);
+        }
+    }
+    let input = dir.path().join("input");
+    fs::write(&input, text + "# EOF\n").unwrap();
+    let data = dir.path().join("data");
+    promtool(&["tsdb", "create-blocks-from", "openmetrics", input.to_str().unwrap()], &data);
+    let db = open(&data);
+    assert_eq!(contents(&db), expect);
+    let picked = Matcher::new("s", MatchOp::Regex, "1.|77|nothing").unwrap();
+    let range = TimeRange::new(Timestamp::from_millis(START), Timestamp::from_millis(START));
+    assert_eq!(db.select(&Selection::new(range, vec![picked])).unwrap().len(), 11);
 }
 
 /// A real Prometheus on a data directory, killed when dropped.
@@ -223,10 +264,10 @@ impl Prometheus {
         Some(answer.split_once("\r\n\r\n")?.1.to_owned())
     }
 
-    /// All samples of the hour before `end` of the series with one job.
+    /// The samples of the day before `end`.
     fn samples(&self, selector: &str, end_millis: i64) -> Contents {
         let time = format!("{}.{:03}", end_millis / 1000, end_millis % 1000);
-        let path = format!("/api/v1/query?query={selector}%5B1h%5D&time={time}");
+        let path = format!("/api/v1/query?query={selector}%5B1d%5D&time={time}");
         let answer: serde_json::Value = serde_json::from_str(&self.get(&path).unwrap()).unwrap();
         let series = answer["data"]["result"].as_array().expect("a matrix").iter();
         series
@@ -259,18 +300,18 @@ impl Drop for Prometheus {
 #[test]
 fn prometheus_starts_on_our_directory_and_keeps_others_out() {
     let dir = tempfile::tempdir().unwrap();
-    let ours = write_log(dir.path());
+    let ours = write_directory(dir.path());
     let server = Prometheus::start(dir.path());
-    let end = START + 399 * 10_000;
-    let theirs = server.samples("metric", end);
-    let kept_from = end - 1_800_000;
-    assert_eq!(newer_than(&theirs, kept_from), newer_than(&ours, kept_from));
+    assert_eq!(server.samples("metric", START + 400 * MINUTE), ours);
 
     let options = Options::new(dir.path());
     let refused = Db::open(options, Metrics::register(&Registry::new()).unwrap());
     assert!(matches!(refused, Err(crate::OpenError::Locked { .. })));
     server.kill();
-    assert_eq!(newer_than(&contents(&open(dir.path())), kept_from), newer_than(&ours, kept_from));
+    let metric = |contents: Contents| -> Contents {
+        contents.into_iter().filter(|(labels, _)| labels.metric_name() == "metric").collect()
+    };
+    assert_eq!(metric(contents(&open(dir.path()))), ours);
 }
 
 #[test]

@@ -13,6 +13,7 @@ pub mod db;
 pub mod log;
 pub mod metrics;
 
+mod block;
 mod chunk;
 mod codec;
 mod head;

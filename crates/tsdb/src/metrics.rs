@@ -19,6 +19,13 @@ pub struct Metrics {
     pub(crate) log_damage_bytes: IntCounter,
     pub(crate) replay_unknown_series: IntCounter,
     pub(crate) checkpoints: IntCounter,
+    pub(crate) blocks: IntGauge,
+    pub(crate) blocks_bytes: IntGauge,
+    pub(crate) blocks_written: IntCounter,
+    pub(crate) blocks_broken: IntCounter,
+    pub(crate) blocks_expired: IntCounter,
+    pub(crate) compactions: IntCounter,
+    pub(crate) compactions_failed: IntCounter,
 }
 
 impl Metrics {
@@ -75,6 +82,16 @@ impl Metrics {
                 "Samples in the log whose series the log does not name; lost.",
             )?,
             checkpoints: counter("checkpoints_created_total", "Checkpoints of the log written.")?,
+            blocks: gauge("blocks_loaded", "Blocks being read.")?,
+            blocks_bytes: gauge("storage_blocks_bytes", "Bytes that blocks take on disk.")?,
+            blocks_written: counter("head_blocks_written_total", "Blocks written from the head.")?,
+            blocks_broken: counter("blocks_broken_total", "Blocks that could not be opened.")?,
+            blocks_expired: counter("blocks_expired_total", "Blocks removed by retention.")?,
+            compactions: counter("compactions_total", "Times that blocks were merged.")?,
+            compactions_failed: counter(
+                "compactions_failed_total",
+                "Times that blocks could not be merged because they could not be read.",
+            )?,
         })
     }
 

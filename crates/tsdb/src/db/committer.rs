@@ -13,7 +13,7 @@ use crate::head::index::Index;
 use crate::head::metadata::metric_names;
 use crate::head::series::Series;
 use crate::head::{Head, Place};
-use crate::log::{LogSeries, LoggedSample};
+use crate::log::{LogPosition, LogSeries, LoggedSample};
 use crate::metrics::Metrics;
 use crate::wal::record::{LoggedMetadata, RecordBuilder};
 use crate::wal::writer::LogWriter;
@@ -54,6 +54,8 @@ enum Verdict {
 #[derive(Debug)]
 pub(super) struct Committer {
     pub(super) writer: LogWriter,
+    /// The log of what arrives out of order.
+    pub(super) late_writer: Option<LogWriter>,
     pub(super) is_closed: bool,
     sync_before_ack: bool,
     commits: u64,
@@ -63,6 +65,7 @@ pub(super) struct Committer {
     series_record: RecordBuilder,
     samples_record: RecordBuilder,
     metadata_record: RecordBuilder,
+    late_record: RecordBuilder,
 }
 
 /// What became of a batch, in numbers.
@@ -73,9 +76,14 @@ struct Outcome {
 }
 
 impl Committer {
-    pub(super) const fn new(writer: LogWriter, sync_before_ack: bool) -> Self {
+    pub(super) const fn new(
+        writer: LogWriter,
+        late_writer: Option<LogWriter>,
+        sync_before_ack: bool,
+    ) -> Self {
         Self {
             writer,
+            late_writer,
             is_closed: false,
             sync_before_ack,
             commits: 0,
@@ -84,6 +92,7 @@ impl Committer {
             series_record: RecordBuilder::new(),
             samples_record: RecordBuilder::new(),
             metadata_record: RecordBuilder::new(),
+            late_record: RecordBuilder::new(),
         }
     }
 
@@ -177,9 +186,13 @@ impl Committer {
         self.series_record.clear();
         self.samples_record.clear();
         self.metadata_record.clear();
+        self.late_record.clear();
         for planned in &self.planned {
-            self.samples_record
-                .sample(LoggedSample { series: planned.number, sample: planned.sample });
+            let logged = LoggedSample { series: planned.number, sample: planned.sample };
+            self.samples_record.sample(logged);
+            if !planned.in_order {
+                self.late_record.sample(logged);
+            }
         }
         if self.unlogged.is_empty() && metadata.is_empty() {
             return Ok(());
@@ -208,11 +221,18 @@ impl Committer {
         if records.is_empty() {
             return Ok(());
         }
-        let result = if self.is_closed {
-            Err(io::Error::other("the database is closed"))
-        } else {
-            write(&mut self.writer, &records, self.sync_before_ack)
+        let result = match () {
+            () if self.is_closed => Err(io::Error::other("the database is closed")),
+            () => write(&mut self.writer, &records, self.sync_before_ack),
         };
+        let late = self.late_record.bytes();
+        let result = result.and_then(|start| match &mut self.late_writer {
+            Some(late_writer) if !late.is_empty() => {
+                let written = write(late_writer, &[late], self.sync_before_ack);
+                written.map(drop).inspect_err(|_| self.writer.rewind(start))
+            }
+            _ => Ok(()),
+        });
         result.map_err(|source| {
             metrics.log_write_errors.inc();
             AppendError::Log { segment: self.writer.position().segment, source }
@@ -263,10 +283,11 @@ impl Committer {
     }
 }
 
-fn write(writer: &mut LogWriter, records: &[&[u8]], sync: bool) -> io::Result<()> {
+/// Gives the position of what was written.
+fn write(writer: &mut LogWriter, records: &[&[u8]], sync: bool) -> io::Result<LogPosition> {
     let start = writer.write(records)?;
     if !sync {
-        return Ok(());
+        return Ok(start);
     }
     let files = writer.take_unsynced();
     for file in &files {
@@ -276,7 +297,7 @@ fn write(writer: &mut LogWriter, records: &[&[u8]], sync: bool) -> io::Result<()
             return Err(error);
         }
     }
-    Ok(())
+    Ok(start)
 }
 
 fn is_unlogged(head: &Head, place: Place) -> bool {

@@ -173,7 +173,11 @@ fn corrupt(labels: &Labels) -> QueryError {
 }
 
 /// Appends the samples of `chunk` within `range`.
-fn read_chunk(chunk: &[u8], range: TimeRange, columns: &mut Columns) -> Result<(), BadChunk> {
+pub(super) fn read_chunk(
+    chunk: &[u8],
+    range: TimeRange,
+    columns: &mut Columns,
+) -> Result<(), BadChunk> {
     let (first, mut rest) = XorSamples::new(chunk)?;
     let mut next = Some(first);
     while let Some(sample) = next {
@@ -188,10 +192,11 @@ fn read_chunk(chunk: &[u8], range: TimeRange, columns: &mut Columns) -> Result<(
     Ok(())
 }
 
-/// Merges the runs that `columns` consists of from `first` on. No time occurs twice (SERIES-2).
-fn sort_from(columns: &mut Columns, first: usize) {
+/// Merges the runs that `columns` consists of from `first` on; of samples of one time the first stands.
+pub(super) fn sort_from(columns: &mut Columns, first: usize) {
     let mut samples: Vec<Sample> = columns.iter().skip(first).collect();
     samples.sort_by_key(|sample| sample.timestamp);
+    samples.dedup_by_key(|sample| sample.timestamp);
     columns.timestamps.truncate(first);
     columns.values.truncate(first);
     samples.into_iter().for_each(|sample| columns.push(sample));

@@ -1,5 +1,9 @@
 //! Brings the head back from the log.
 //!
+//! `wal/` holds everything, `wbl/` once more what arrived out of order. Of the former, samples that
+//! are older than the blocks' end or behind their series' newest are passed over: they are in a block
+//! or in the latter.
+//!
 //! - REPLAY-1: everything logged before the first damage of each segment comes back; what is lost is
 //!   reported by file and offset, and counted.
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began.
@@ -25,28 +29,45 @@ pub(super) struct Replay<'a> {
     samples: u64,
     unknown: u64,
     passed_over: u64,
+    is_late: bool,
 }
 
-/// Replays the log in `dir`; gives the number of the segment to write next.
-pub(super) fn replay(head: &Head, metrics: &Metrics, dir: &Path) -> io::Result<u32> {
-    let mut replay = Replay { head, metrics, samples: 0, unknown: 0, passed_over: 0 };
-    let checkpoint = checkpoint::newest(dir)?;
-    if let Some((path, _)) = &checkpoint {
-        for segment in list_segments(path)? {
-            replay.segment(path, segment)?;
+impl<'a> Replay<'a> {
+    pub(super) const fn new(head: &'a Head, metrics: &'a Metrics) -> Self {
+        Self { head, metrics, samples: 0, unknown: 0, passed_over: 0, is_late: false }
+    }
+
+    /// Replays the log in `dir`; gives the number of the segment to write next.
+    pub(super) fn log(&mut self, dir: &Path) -> io::Result<u32> {
+        let checkpoint = checkpoint::newest(dir)?;
+        if let Some((path, _)) = &checkpoint {
+            for segment in list_segments(path)? {
+                self.segment(path, segment)?;
+            }
         }
+        let first = checkpoint.map_or(0, |(_, covered)| covered + 1);
+        self.segments(dir, first)
     }
-    let first = checkpoint.map_or(0, |(_, covered)| covered + 1);
-    let segments: Vec<u32> = list_segments(dir)?.into_iter().filter(|&s| s >= first).collect();
-    for &segment in &segments {
-        replay.segment(dir, segment)?;
+
+    /// Replays, after the log, the log of what arrived out of order; gives the number of the segment
+    /// to write next.
+    pub(super) fn late_log(&mut self, dir: &Path) -> io::Result<u32> {
+        self.is_late = true;
+        self.segments(dir, 0)
     }
-    for gap in segments.windows(2).filter(|pair| pair[0] + 1 != pair[1]) {
-        error!(after = gap[0], before = gap[1], "log segments are missing");
-        metrics.log_damage.inc();
+
+    fn segments(&mut self, dir: &Path, first: u32) -> io::Result<u32> {
+        let segments: Vec<u32> =
+            list_segments(dir)?.into_iter().filter(|&segment| segment >= first).collect();
+        for &segment in &segments {
+            self.segment(dir, segment)?;
+        }
+        for gap in segments.windows(2).filter(|pair| pair[0] + 1 != pair[1]) {
+            error!(after = gap[0], before = gap[1], "log segments are missing");
+            self.metrics.log_damage.inc();
+        }
+        Ok(segments.last().map_or(first, |last| last + 1))
     }
-    replay.report();
-    Ok(segments.last().map_or(first, |last| last + 1))
 }
 
 impl Replay<'_> {
@@ -110,24 +131,32 @@ impl Replay<'_> {
         Ok(())
     }
 
-    /// The log holds what was accepted, so nothing is refused here but repetitions.
     fn sample(&mut self, number: LogSeries, sample: Sample) {
+        let at = sample.timestamp;
+        if !self.is_late && at < self.head.bounds.valid_from() {
+            return;
+        }
         let Some(place) = self.head.index.read().by_number(number) else {
             self.unknown += 1;
             return;
         };
         let mut shard = self.head.shard_of(place);
         let Some(series) = shard.get_mut(place) else { return };
-        if series.newest().is_none_or(|newest| sample.timestamp > newest.timestamp) {
-            series.push(sample);
-        } else if series.value_at(sample.timestamp).is_none() {
+        if self.is_late {
+            if series.value_at(at).is_some() {
+                return;
+            }
             series.begin_commit(0);
             series.push_out_of_order(sample);
+        } else if series.newest().is_none_or(|newest| at > newest.timestamp) {
+            series.push(sample);
+        } else {
+            return;
         }
-        self.head.bounds.include(sample.timestamp, sample.timestamp);
+        self.head.bounds.include(at, at);
     }
 
-    fn report(&self) {
+    pub(super) fn report(&self) {
         self.metrics.replay_unknown_series.inc_by(self.unknown);
         if self.unknown > 0 {
             warn!(samples = self.unknown, "the log has samples of series that it does not name");

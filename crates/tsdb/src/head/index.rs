@@ -173,6 +173,19 @@ impl Index {
         }
     }
 
+    /// Every series, in the order of labels.
+    pub(crate) fn sorted_places(&self) -> Vec<Place> {
+        let mut slots: Vec<Slot> = self.live.iter().map(Slot).collect();
+        slots.sort_unstable_by(|&a, &b| self.compare(a, b));
+        slots.into_iter().map(|slot| self.place(slot)).collect()
+    }
+
+    /// Every label name and value, in no order, some repeatedly.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = &str> {
+        let names = self.names.values.iter().flatten().map(|name| &*name.text);
+        names.chain(self.pairs.values.iter().flatten().map(|pair| &*pair.value))
+    }
+
     pub(crate) fn place(&self, slot: Slot) -> Place {
         Place { slot, generation: self.entries[slot.0 as usize].generation }
     }

@@ -17,7 +17,7 @@ use crate::log::LogSeries;
 /// Milliseconds: the shortest block.
 pub(crate) const CHUNK_RANGE: i64 = 2 * 3600 * 1000;
 /// Chunks of this many samples are aimed at.
-const SAMPLES_WANTED: usize = 120;
+pub(crate) const SAMPLES_WANTED: usize = 120;
 /// A chunk that was foreseen to end elsewhere is cut at this length.
 const SAMPLES_LIMIT: usize = 2 * SAMPLES_WANTED;
 
@@ -32,6 +32,15 @@ pub(crate) struct FullChunk {
 impl FullChunk {
     pub(crate) fn new(start: Timestamp, chunk: &XorChunk) -> Self {
         Self { start, end: chunk.last().timestamp, bytes: chunk.bytes().into() }
+    }
+
+    /// Chunks of samples that are sorted by time.
+    pub(crate) fn run(samples: &[Sample]) -> impl Iterator<Item = Self> {
+        samples.chunks(SAMPLES_WANTED).map(|run| {
+            let mut chunk = XorChunk::new(run[0]);
+            run[1..].iter().for_each(|&sample| chunk.push(sample));
+            Self::new(run[0].timestamp, &chunk)
+        })
     }
 
     pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
@@ -161,7 +170,8 @@ impl Series {
         }
     }
 
-    /// Drops chunks that end before `before`; gives the oldest time that is left.
+    /// Drops chunks in order that end before `before`, and what left for a block; gives the oldest
+    /// time that is left.
     pub(crate) fn truncate(&mut self, before: Timestamp) -> Option<Timestamp> {
         let gone = self.full.partition_point(|chunk| chunk.end < before);
         if gone > 0 {
@@ -171,13 +181,44 @@ impl Series {
         if self.newest().is_some_and(|sample| sample.timestamp < before) {
             self.open = None;
         }
-        let late = self.out_of_order.as_mut().and_then(|samples| samples.truncate(before));
+        let late = self.out_of_order.as_mut().and_then(|samples| samples.drop_left());
         if late.is_none() {
             self.out_of_order = None;
         }
         let full = self.full.first().map(|chunk| chunk.start);
         let oldest = full.or_else(|| self.open.as_ref().map(|open| open.start));
         oldest.into_iter().chain(late).min()
+    }
+
+    /// Whether anything out of order is here.
+    pub(crate) const fn has_late(&self) -> bool {
+        self.out_of_order.is_some()
+    }
+
+    /// See [`OutOfOrder::prepare_to_leave`].
+    pub(crate) fn late_prepare_to_leave(&mut self, before: Timestamp) -> &[FullChunk] {
+        match &mut self.out_of_order {
+            Some(samples) => {
+                samples.prepare_to_leave(before);
+                samples.leaving()
+            }
+            None => &[],
+        }
+    }
+
+    pub(crate) fn late_leaving(&self) -> &[FullChunk] {
+        self.out_of_order.as_ref().map_or(&[], |samples| samples.leaving())
+    }
+
+    /// The samples out of order that do not leave, right after that was decided.
+    pub(crate) fn late_staying(&self) -> Vec<Sample> {
+        self.out_of_order.as_ref().map_or_else(Vec::new, |samples| samples.staying())
+    }
+
+    /// The open chunk as if it were full, where it overlaps `range`.
+    pub(crate) fn open_as_full(&self, range: TimeRange) -> Option<FullChunk> {
+        let open = self.open.as_ref()?;
+        Some(FullChunk::new(open.start, &open.samples)).filter(|chunk| chunk.overlaps(range))
     }
 
     /// What a reader sees whose cut is commit `cut`.

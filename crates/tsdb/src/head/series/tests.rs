@@ -55,19 +55,21 @@ fn a_series_knows_each_value_it_holds() {
 }
 
 #[test]
-fn truncation_drops_whole_chunks_and_says_what_is_left() {
+fn truncation_drops_whole_chunks_and_what_left() {
     #[track_caller]
     fn check(before: i64, oldest: Option<i64>) {
         let mut series = series((0..730).map(|i| i * 10_000));
         series.begin_commit(1);
+        series.push_out_of_order(at(1_000_005));
         series.push_out_of_order(at(3_000_005));
+        series.late_prepare_to_leave(Timestamp::from_millis(before));
+        series.push_out_of_order(at(2_000_005));
         let left = series.truncate(Timestamp::from_millis(before));
         assert_eq!(left.map(Timestamp::as_millis), oldest, "before {before}");
     }
     check(0, Some(0));
     check(1_190_000, Some(0));
     check(1_190_001, Some(1_200_000));
-    check(3_600_000, Some(3_600_000));
-    check(7_290_000, Some(7_200_000));
-    check(7_290_001, None);
+    check(3_600_000, Some(2_000_005));
+    check(8_000_000, Some(2_000_005));
 }

@@ -1,0 +1,272 @@
+//! Blocks: what the head has written out, for good. Prometheus' format, version 2.
+//!
+//! ```text
+//! <ULID>/meta.json  <ULID>/index  <ULID>/chunks/000001 …  <ULID>/tombstones
+//! ```
+//! - BLOCK-1: a block appears whole: it is written under another name, synced, then renamed; what a
+//!   crash left unfinished is removed when the database opens.
+//! - BLOCK-2: a finished block's files never change (Prometheus' deletions, which replace
+//!   `tombstones`, are read when the database opens).
+//! - Source: Prometheus `tsdb/docs/format/`.
+
+mod chunks;
+mod index_reader;
+mod index_writer;
+mod mapped;
+pub(crate) mod meta;
+mod tombstones;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::{fs, io};
+
+use model::{Labels, Matcher, TimeRange, Timestamp};
+use roaring::RoaringBitmap;
+use storage::QueryError;
+
+use crate::wal::sync_dir;
+pub(crate) use chunks::XOR;
+use chunks::{ChunkReader, ChunkWriter};
+use index_reader::{BadIndex, IndexReader};
+use index_writer::IndexWriter;
+use meta::{BlockMeta, Ulid};
+
+const BEING_WRITTEN: &str = ".tmp-for-creation";
+const BEING_REMOVED: &str = ".tmp-for-deletion";
+
+/// Where a chunk is and when its samples are.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct ChunkMeta {
+    pub(crate) start: Timestamp,
+    /// Of the last sample.
+    pub(crate) end: Timestamp,
+    pub(crate) reference: u64,
+}
+
+impl ChunkMeta {
+    pub(crate) const fn range(&self) -> TimeRange {
+        TimeRange::new(self.start, self.end)
+    }
+}
+
+/// A chunk on its way into a block.
+#[derive(Clone, Debug)]
+pub(crate) struct ChunkData {
+    pub(crate) start: Timestamp,
+    pub(crate) end: Timestamp,
+    pub(crate) encoding: u8,
+    pub(crate) bytes: Arc<[u8]>,
+}
+
+/// A series of a block.
+#[derive(Clone, Debug)]
+pub(crate) struct BlockSeries {
+    pub(crate) labels: Labels,
+    pub(crate) chunks: Vec<ChunkMeta>,
+    pub(crate) deleted: Vec<TimeRange>,
+}
+
+/// A finished block, open for reading.
+#[derive(Debug)]
+pub(crate) struct Block {
+    dir: PathBuf,
+    meta: BlockMeta,
+    bytes: u64,
+    index: IndexReader,
+    chunks: ChunkReader,
+    deleted: HashMap<u64, Vec<TimeRange>>,
+}
+
+impl Block {
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let index = IndexReader::open(&dir.join("index"))?;
+        let chunks = ChunkReader::open(&dir.join("chunks"))?;
+        let deleted = tombstones::read(&dir.join("tombstones"))?;
+        let bytes = directory_bytes(dir)?;
+        Ok(Self { dir: dir.to_owned(), meta: BlockMeta::read(dir)?, bytes, index, chunks, deleted })
+    }
+
+    pub(crate) const fn meta(&self) -> &BlockMeta {
+        &self.meta
+    }
+
+    pub(crate) const fn bytes(&self) -> u64 {
+        self.bytes
+    }
+
+    pub(crate) fn has_deletions(&self) -> bool {
+        !self.deleted.is_empty()
+    }
+
+    /// The times that the block may have samples of.
+    pub(crate) const fn range(&self) -> TimeRange {
+        TimeRange::new(self.meta.start(), self.meta.end().minus_millis(1))
+    }
+
+    /// The ids of the series that meet every matcher, in the order of their labels.
+    pub(crate) fn select(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, QueryError> {
+        self.index.select(matchers).map_err(|e| self.bad_index(e))
+    }
+
+    pub(crate) fn series(&self, id: u32) -> Result<BlockSeries, QueryError> {
+        let (labels, chunks) = self.index.series(id).map_err(|e| self.bad_index(e))?;
+        let deleted = self.deleted.get(&u64::from(id)).cloned().unwrap_or_default();
+        Ok(BlockSeries { labels, chunks, deleted })
+    }
+
+    pub(crate) fn label_names(
+        &self,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<Vec<&str>, QueryError> {
+        let mut names = Vec::new();
+        for name in self.index.label_names() {
+            if among.is_none() || !self.label_values(name, among)?.is_empty() {
+                names.push(name);
+            }
+        }
+        Ok(names)
+    }
+
+    pub(crate) fn label_values(
+        &self,
+        name: &str,
+        among: Option<&RoaringBitmap>,
+    ) -> Result<Vec<&str>, QueryError> {
+        let mut values = Vec::new();
+        for entry in self.index.values(name) {
+            let (value, postings) = entry.map_err(|e| self.bad_index(e))?;
+            let counts = match among {
+                None => true,
+                Some(among) => {
+                    let postings = self.index.postings(postings).map_err(|e| self.bad_index(e))?;
+                    !postings.is_disjoint(among)
+                }
+            };
+            values.extend(counts.then_some(value));
+        }
+        Ok(values)
+    }
+
+    pub(crate) fn symbols(&self) -> Result<Vec<&str>, QueryError> {
+        self.index.symbols().collect::<Result<_, _>>().map_err(|e| self.bad_index(e))
+    }
+
+    /// Encoding and bytes.
+    pub(crate) fn chunk(&self, chunk: &ChunkMeta) -> Result<(u8, &[u8]), QueryError> {
+        self.chunks.get(chunk.reference).ok_or_else(|| QueryError::Corrupt {
+            place: format!("chunk {:#x} of block {}", chunk.reference, self.meta.ulid.as_str()),
+            reason: "the checksum is wrong, or nothing is there".to_owned(),
+        })
+    }
+
+    fn bad_index(&self, _: BadIndex) -> QueryError {
+        QueryError::Corrupt {
+            place: format!("the index of block {}", self.meta.ulid.as_str()),
+            reason: "it does not decode, or a checksum is wrong".to_owned(),
+        }
+    }
+
+    /// Takes the block off the disk. Whoever is reading it may go on.
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        remove_block(&self.dir)
+    }
+}
+
+/// A block that is being written.
+#[derive(Debug)]
+pub(crate) struct BlockWriter {
+    dir: PathBuf,
+    finished: PathBuf,
+    meta: BlockMeta,
+    index: IndexWriter,
+    chunks: ChunkWriter,
+}
+
+impl BlockWriter {
+    /// `symbols`: every label name and value that is to come; sorted and unique.
+    pub(crate) fn create(data: &Path, meta: BlockMeta, symbols: Vec<String>) -> io::Result<Self> {
+        let finished = data.join(meta.ulid.as_str());
+        let dir = data.join(format!("{}{BEING_WRITTEN}", meta.ulid.as_str()));
+        fs::create_dir(&dir)?;
+        let index = IndexWriter::create(&dir.join("index"), symbols)?;
+        let chunks = ChunkWriter::create(dir.join("chunks"))?;
+        Ok(Self { dir, finished, meta, index, chunks })
+    }
+
+    /// Series come sorted by labels, their chunks by time. A series without chunks is left out.
+    pub(crate) fn series(&mut self, labels: &Labels, chunks: &[ChunkData]) -> io::Result<()> {
+        if chunks.is_empty() {
+            return Ok(());
+        }
+        let mut metas = Vec::with_capacity(chunks.len());
+        for chunk in chunks {
+            let reference = self.chunks.write(chunk.encoding, &chunk.bytes)?;
+            metas.push(ChunkMeta { start: chunk.start, end: chunk.end, reference });
+            self.meta.stats.num_samples += samples_in(&chunk.bytes);
+        }
+        self.meta.stats.num_chunks += chunks.len() as u64;
+        self.meta.stats.num_series += 1;
+        self.index.series(labels, &metas)
+    }
+
+    pub(crate) fn abandon(self) -> io::Result<()> {
+        fs::remove_dir_all(&self.dir)
+    }
+
+    /// Makes the block appear, and opens it; `None` where it has no series.
+    pub(crate) fn finish(mut self) -> io::Result<Option<Block>> {
+        if self.meta.stats.num_series == 0 {
+            fs::remove_dir_all(&self.dir)?;
+            return Ok(None);
+        }
+        self.chunks.close()?;
+        self.index.finish()?;
+        tombstones::write_none(&self.dir.join("tombstones"))?;
+        self.meta.write(&self.dir)?;
+        sync_dir(&self.dir.join("chunks"))?;
+        sync_dir(&self.dir)?;
+        fs::rename(&self.dir, &self.finished)?;
+        sync_dir(self.finished.parent().unwrap_or(Path::new(".")))?;
+        Block::open(&self.finished).map(Some)
+    }
+}
+
+/// Every chunk encoding begins with the number of samples.
+fn samples_in(chunk: &[u8]) -> u64 {
+    chunk.first_chunk().map_or(0, |&count| u64::from(u16::from_be_bytes(count)))
+}
+
+/// The directories of finished blocks; removes what a crash left of others.
+pub(crate) fn list(data: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut blocks = Vec::new();
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let Some(name) = name.to_str() else { continue };
+        if name.ends_with(BEING_WRITTEN) || name.ends_with(BEING_REMOVED) {
+            fs::remove_dir_all(entry.path())?;
+        } else if Ulid::parse(name).is_some() {
+            blocks.push(entry.path());
+        }
+    }
+    blocks.sort();
+    Ok(blocks)
+}
+
+pub(crate) fn remove_block(dir: &Path) -> io::Result<()> {
+    let mut going = dir.as_os_str().to_owned();
+    going.push(BEING_REMOVED);
+    fs::rename(dir, &going)?;
+    fs::remove_dir_all(going)
+}
+
+fn directory_bytes(dir: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(dir)? {
+        let entry = entry?;
+        let metadata = entry.metadata()?;
+        bytes += if metadata.is_dir() { directory_bytes(&entry.path())? } else { metadata.len() };
+    }
+    Ok(bytes)
+}

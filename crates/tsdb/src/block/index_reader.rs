@@ -1,0 +1,263 @@
+//! Reads a block's `index`, whose format `index_writer` tells.
+//!
+//! Checksums are verified: of the symbols and tables once, of series and postings when they are read.
+//! In memory are the offsets of symbols and, per label name, where its values begin in the table.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::ops::Range;
+use std::path::Path;
+
+use model::matcher::Pattern;
+use model::{Labels, Matcher, Timestamp};
+use roaring::RoaringBitmap;
+
+use super::ChunkMeta;
+use super::index_writer::{MAGIC, SERIES_ALIGN, VERSION};
+use super::mapped::Mapped;
+use crate::codec::Decoder;
+
+/// Of the values of one name every so manieth has its place kept.
+const TABLE_STEP: usize = 32;
+const CONTENTS_BYTES: usize = 6 * 8 + 4;
+
+/// An index says something that cannot be.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct BadIndex;
+
+#[derive(Debug)]
+pub(super) struct IndexReader {
+    bytes: Mapped,
+    /// Of each symbol, in the file.
+    symbols: Vec<u32>,
+    names: BTreeMap<String, Values>,
+}
+
+/// The values of one label name: consecutive entries of the postings table.
+#[derive(Debug, Default)]
+struct Values {
+    count: usize,
+    /// Where every [`TABLE_STEP`]th entry begins.
+    steps: Vec<usize>,
+    end: usize,
+}
+
+impl IndexReader {
+    pub(super) fn open(path: &Path) -> io::Result<Self> {
+        let invalid = |_| io::Error::new(io::ErrorKind::InvalidData, "the index is malformed");
+        Self::parse(Mapped::open(path)?).ok_or(BadIndex).map_err(invalid)
+    }
+
+    fn parse(bytes: Mapped) -> Option<Self> {
+        if !bytes.starts_with(&MAGIC) || bytes.get(4) != Some(&VERSION) {
+            return None;
+        }
+        let contents = bytes.get(bytes.len().checked_sub(CONTENTS_BYTES)?..)?;
+        let (offsets, checksum) = contents.split_at(CONTENTS_BYTES - 4);
+        if crc32c::crc32c(offsets).to_be_bytes() != checksum {
+            return None;
+        }
+        let offset = |i: usize| Decoder::new(&offsets[8 * i..]).u64()?.try_into().ok();
+        let (symbols, table) = (offset(0)?, offset(5)?);
+        let symbols = symbol_offsets(&bytes, section(&bytes, symbols)?)?;
+        let names = table_names(&bytes, section(&bytes, table)?)?;
+        Some(Self { bytes, symbols, names })
+    }
+
+    pub(super) fn symbols(&self) -> impl Iterator<Item = Result<&str, BadIndex>> {
+        (0..self.symbols.len() as u64).map(|number| self.symbol(number).ok_or(BadIndex))
+    }
+
+    fn symbol(&self, number: u64) -> Option<&str> {
+        let offset = *self.symbols.get(usize::try_from(number).ok()?)?;
+        Decoder::new(&self.bytes[offset as usize..]).text()
+    }
+
+    /// Labels and chunks of the series with this id.
+    pub(super) fn series(&self, id: u32) -> Result<(Labels, Vec<ChunkMeta>), BadIndex> {
+        self.read_series(id).ok_or(BadIndex)
+    }
+
+    fn read_series(&self, id: u32) -> Option<(Labels, Vec<ChunkMeta>)> {
+        let mut rest = Decoder::new(self.bytes.get((u64::from(id) * SERIES_ALIGN) as usize..)?);
+        let length = usize::try_from(rest.uvarint()?).ok()?;
+        let body = rest.take(length)?;
+        if crc32c::crc32c(body).to_be_bytes() != rest.take(4)? {
+            return None;
+        }
+        let mut body = Decoder::new(body);
+        let mut pairs = Vec::new();
+        for _ in 0..body.uvarint()? {
+            pairs.push((self.symbol(body.uvarint()?)?, self.symbol(body.uvarint()?)?));
+        }
+        Some((pairs.into_iter().collect(), take_chunks(&mut body)?))
+    }
+
+    /// The ids of the series that meet every matcher; they sort as the series' labels do.
+    pub(super) fn select(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, BadIndex> {
+        let mut found: Option<RoaringBitmap> = None;
+        let (cutting, adding): (Vec<_>, Vec<_>) =
+            matchers.iter().partition(|matcher| matcher.matches_empty());
+        for matcher in adding {
+            let matching = self.values_where(matcher.name(), matcher, true)?;
+            match &mut found {
+                Some(found) => *found &= matching,
+                None => found = Some(matching),
+            }
+            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
+                return Ok(RoaringBitmap::new());
+            }
+        }
+        let mut found = match found {
+            Some(found) => found,
+            None => self.all()?,
+        };
+        for matcher in cutting {
+            found -= self.values_where(matcher.name(), matcher, false)?;
+        }
+        Ok(found)
+    }
+
+    pub(super) fn all(&self) -> Result<RoaringBitmap, BadIndex> {
+        self.postings_of("", "").ok_or(BadIndex)
+    }
+
+    pub(super) fn label_names(&self) -> impl Iterator<Item = &str> {
+        self.names.keys().map(String::as_str).filter(|name| !name.is_empty())
+    }
+
+    /// The values of `name`, each with its series, in order.
+    pub(super) fn values(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = Result<(&str, usize), BadIndex>> {
+        let values = self.names.get(name);
+        let (start, count) = values.map_or((0, 0), |values| (values.steps[0], values.count));
+        let mut rest = Decoder::new(&self.bytes[start..]);
+        (0..count)
+            .map(move |_| take_entry(&mut rest).map(|e| (e.value, e.postings)).ok_or(BadIndex))
+    }
+
+    /// The series of the values that `matcher` accepts, or, where not `accepted`, of the others.
+    fn values_where(
+        &self,
+        name: &str,
+        matcher: &Matcher,
+        accepted: bool,
+    ) -> Result<RoaringBitmap, BadIndex> {
+        let mut union = RoaringBitmap::new();
+        if let (Pattern::Literals(literals), true, false) =
+            (matcher.pattern(), accepted, matcher.op().is_negative())
+        {
+            for value in literals.iter() {
+                union |= self.postings_of(name, value).unwrap_or_default();
+            }
+            return Ok(union);
+        }
+        for entry in self.values(name) {
+            let (value, postings) = entry?;
+            if matcher.matches(value) == accepted {
+                union |= self.postings(postings)?;
+            }
+        }
+        Ok(union)
+    }
+
+    /// `None` where no series has the pair.
+    fn postings_of(&self, name: &str, value: &str) -> Option<RoaringBitmap> {
+        let values = self.names.get(name)?;
+        let entry_at = |offset: usize| take_entry(&mut Decoder::new(&self.bytes[offset..]));
+        let after = values
+            .steps
+            .partition_point(|&step| entry_at(step).is_some_and(|entry| entry.value <= value));
+        let mut rest = Decoder::new(&self.bytes[values.steps[after.checked_sub(1)?]..values.end]);
+        for _ in 0..TABLE_STEP {
+            let entry = take_entry(&mut rest)?;
+            if entry.value == value {
+                return self.postings(entry.postings).ok();
+            }
+        }
+        None
+    }
+
+    pub(super) fn postings(&self, offset: usize) -> Result<RoaringBitmap, BadIndex> {
+        let range = section(&self.bytes, offset).ok_or(BadIndex)?;
+        let ids = self.bytes[range].get(4..).ok_or(BadIndex)?.chunks_exact(4);
+        let ids = ids.map(|id| u32::from_be_bytes([id[0], id[1], id[2], id[3]]));
+        RoaringBitmap::from_sorted_iter(ids).map_err(|_| BadIndex)
+    }
+}
+
+/// Where the body of the section at `offset` lies, if its checksum is right.
+fn section(bytes: &[u8], offset: usize) -> Option<Range<usize>> {
+    let mut rest = Decoder::new(bytes.get(offset..)?);
+    let length = u32::from_be_bytes(rest.take(4)?.try_into().ok()?) as usize;
+    let body = rest.take(length)?;
+    let intact = crc32c::crc32c(body).to_be_bytes() == rest.take(4)?;
+    intact.then_some(offset + 4..offset + 4 + length)
+}
+
+fn symbol_offsets(bytes: &[u8], range: Range<usize>) -> Option<Vec<u32>> {
+    let mut rest = Decoder::new(&bytes[range.clone()]);
+    let count = u32::from_be_bytes(rest.take(4)?.try_into().ok()?);
+    let mut offsets = Vec::with_capacity((count as usize).min(range.len()));
+    for _ in 0..count {
+        offsets.push(u32::try_from(range.end - rest.bytes.len()).ok()?);
+        rest.text()?;
+    }
+    Some(offsets)
+}
+
+fn table_names(bytes: &[u8], range: Range<usize>) -> Option<BTreeMap<String, Values>> {
+    let mut rest = Decoder::new(&bytes[range.clone()]);
+    let count = u32::from_be_bytes(rest.take(4)?.try_into().ok()?);
+    let mut names: BTreeMap<String, Values> = BTreeMap::new();
+    for _ in 0..count {
+        let start = range.end - rest.bytes.len();
+        let entry = take_entry(&mut rest)?;
+        if !names.contains_key(entry.name) {
+            names.insert(entry.name.to_owned(), Values::default());
+        }
+        let values = names.get_mut(entry.name)?;
+        if values.count.is_multiple_of(TABLE_STEP) {
+            values.steps.push(start);
+        }
+        values.count += 1;
+        values.end = range.end - rest.bytes.len();
+    }
+    Some(names)
+}
+
+struct TableEntry<'a> {
+    name: &'a str,
+    value: &'a str,
+    postings: usize,
+}
+
+fn take_entry<'a>(rest: &mut Decoder<'a>) -> Option<TableEntry<'a>> {
+    (rest.u8()? == 2).then_some(())?;
+    let (name, value) = (rest.text()?, rest.text()?);
+    Some(TableEntry { name, value, postings: usize::try_from(rest.uvarint()?).ok()? })
+}
+
+fn take_chunks(body: &mut Decoder<'_>) -> Option<Vec<ChunkMeta>> {
+    let mut chunks: Vec<ChunkMeta> = Vec::new();
+    for _ in 0..body.uvarint()? {
+        let previous = chunks.last();
+        let start = match previous {
+            None => body.varint()?,
+            Some(previous) => previous.end.as_millis().wrapping_add(body.uvarint()?.cast_signed()),
+        };
+        let end = start.wrapping_add(body.uvarint()?.cast_signed());
+        let reference = match previous {
+            None => body.uvarint()?,
+            Some(previous) => previous.reference.wrapping_add_signed(body.varint()?),
+        };
+        chunks.push(ChunkMeta {
+            start: Timestamp::from_millis(start),
+            end: Timestamp::from_millis(end),
+            reference,
+        });
+    }
+    Some(chunks)
+}

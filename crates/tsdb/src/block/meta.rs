@@ -1,0 +1,153 @@
+//! `meta.json`: what a block is, in Prometheus' words.
+
+use std::fs;
+use std::hash::{BuildHasher, RandomState};
+use std::io::{self, Write};
+use std::path::Path;
+
+use model::Timestamp;
+use serde::{Deserialize, Serialize};
+
+const FILE: &str = "meta.json";
+const VERSION: u32 = 1;
+const CROCKFORD: &[u8; 32] = b"0123456789ABCDEFGHJKMNPQRSTVWXYZ";
+
+/// A block's name: 26 letters that sort by time.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct Ulid(String);
+
+impl Ulid {
+    /// A new name for a block whose newest data is from `time`.
+    pub(crate) fn new(time: Timestamp) -> Self {
+        let random = u128::from(RandomState::new().hash_one(1)) << 64
+            | u128::from(RandomState::new().hash_one(2));
+        let time = time.as_millis().max(0).cast_unsigned() & ((1 << 48) - 1);
+        let bits = u128::from(time) << 80 | random >> 48;
+        let letter = |at: u32| char::from(CROCKFORD[(bits >> (5 * at)) as usize & 31]);
+        Self((0..26).rev().map(letter).collect())
+    }
+
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        let valid = text.len() == 26 && text.bytes().all(|byte| CROCKFORD.contains(&byte));
+        valid.then(|| Self(text.to_owned()))
+    }
+
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct BlockMeta {
+    pub(crate) ulid: Ulid,
+    #[serde(rename = "minTime")]
+    start: i64,
+    /// Exclusive.
+    #[serde(rename = "maxTime")]
+    end: i64,
+    #[serde(default)]
+    pub(crate) stats: Stats,
+    pub(crate) compaction: Compaction,
+    version: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase", default)]
+pub(crate) struct Stats {
+    pub(crate) num_samples: u64,
+    pub(crate) num_series: u64,
+    pub(crate) num_chunks: u64,
+}
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(default)]
+pub(crate) struct Compaction {
+    pub(crate) level: u32,
+    /// The blocks of level 1 that the data came from.
+    pub(crate) sources: Vec<Ulid>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parents: Vec<Parent>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) failed: bool,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub(crate) struct Parent {
+    ulid: Ulid,
+    #[serde(rename = "minTime")]
+    start: i64,
+    #[serde(rename = "maxTime")]
+    end: i64,
+}
+
+impl BlockMeta {
+    /// Of a block from `start` up to before `end`.
+    pub(crate) fn new(start: Timestamp, end: Timestamp, parents: &[&Self]) -> Self {
+        let ulid = Ulid::new(end);
+        let mut sources: Vec<Ulid> =
+            parents.iter().flat_map(|parent| parent.compaction.sources.iter().cloned()).collect();
+        sources.sort();
+        sources.dedup();
+        if parents.is_empty() {
+            sources.push(ulid.clone());
+        }
+        let level = parents.iter().map(|parent| parent.compaction.level).max().unwrap_or(0) + 1;
+        let parents = parents.iter().map(|parent| Parent {
+            ulid: parent.ulid.clone(),
+            start: parent.start,
+            end: parent.end,
+        });
+        let compaction = Compaction { level, sources, parents: parents.collect(), failed: false };
+        Self {
+            ulid,
+            start: start.as_millis(),
+            end: end.as_millis(),
+            stats: Stats::default(),
+            compaction,
+            version: VERSION,
+        }
+    }
+
+    pub(crate) const fn start(&self) -> Timestamp {
+        Timestamp::from_millis(self.start)
+    }
+
+    pub(crate) const fn end(&self) -> Timestamp {
+        Timestamp::from_millis(self.end)
+    }
+
+    pub(crate) fn replaces(&self, other: &Ulid) -> bool {
+        self.compaction.parents.iter().any(|parent| parent.ulid == *other)
+    }
+
+    pub(crate) fn read(dir: &Path) -> io::Result<Self> {
+        let meta: Self = serde_json::from_slice(&fs::read(dir.join(FILE))?)?;
+        if meta.version != VERSION {
+            return Err(io::Error::other(format!("meta.json has version {}", meta.version)));
+        }
+        Ok(meta)
+    }
+
+    pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
+        let mut file = fs::File::create(dir.join(FILE))?;
+        file.write_all(&serde_json::to_vec_pretty(self)?)?;
+        file.sync_all()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_sort_by_time_and_differ() {
+        let names: Vec<Ulid> = [1, 1, 1_700_000_000_000, 1_700_000_000_001]
+            .map(|millis| Ulid::new(Timestamp::from_millis(millis)))
+            .into();
+        assert!(names[1] < names[2] && names[2] < names[3]);
+        assert_ne!(names[0], names[1]);
+        assert!(names.iter().all(|name| Ulid::parse(name.as_str()).as_ref() == Some(name)));
+        assert_eq!(Ulid::parse("wal"), None);
+    }
+}

@@ -1,0 +1,414 @@
+//! Moves data from the head into blocks, and blocks into larger ones.
+//!
+//! - COMPACT-1: data leaves the head only when a block that has it is on the disk and being read; a
+//!   crash anywhere leaves it in the log, in a block, or in both, and reading gives it once.
+//! - COMPACT-2: ingest goes on meanwhile; only what arrives out of order is put in order under the
+//!   committer's lock.
+
+use std::collections::{BTreeSet, HashSet};
+use std::io;
+use std::sync::Arc;
+
+use model::{Labels, Sample, TimeRange, Timestamp};
+use storage::QueryError;
+use tracing::info;
+
+use super::Db;
+use crate::block::meta::BlockMeta;
+use crate::block::{Block, BlockSeries, BlockWriter, ChunkData, XOR};
+use crate::chunk::xor::samples_of;
+use crate::head::series::{CHUNK_RANGE, FullChunk, Series};
+use crate::head::{Head, Place};
+use crate::log::LoggedSample;
+use crate::wal::record::RecordBuilder;
+
+/// Series are taken out of the head in batches of this many.
+const BATCH: usize = 1024;
+/// Ranges of blocks: each this many times the one before.
+const RANGE_FACTOR: i64 = 3;
+/// No block is longer than this: 31 days.
+const RANGE_MAX: i64 = 31 * 24 * 3600 * 1000;
+/// Nor longer than this part of retention.
+const RETENTION_PART: i64 = 10;
+
+/// Out of the head.
+impl Db {
+    /// Where the head should be cut, if it holds enough for a block and half of one more.
+    pub(super) fn head_due(&self) -> Option<Timestamp> {
+        let bounds = &self.head.bounds;
+        let oldest = bounds.oldest()?.max(bounds.valid_from());
+        let length = bounds.newest()?.millis_since(oldest);
+        (length > CHUNK_RANGE / 2 * 3).then(|| range_of(oldest).end.plus_millis(1))
+    }
+
+    /// Writes everything older than `end`, a multiple of two hours, into blocks and drops it from the
+    /// head.
+    pub(super) fn compact_head(&self, end: Timestamp) -> io::Result<()> {
+        let Leaving { ranges, late_first } = self.prepare_to_leave(end)?;
+        for range in ranges {
+            let meta = BlockMeta::new(range.start, range.end.plus_millis(1), &[]);
+            let mut writer = BlockWriter::create(&self.options.dir, meta, self.head_symbols())?;
+            write_head(&self.head, range, &mut writer)?;
+            if let Some(block) = writer.finish()? {
+                info!(
+                    block = block.meta().ulid.as_str(),
+                    series = block.meta().stats.num_series,
+                    samples = block.meta().stats.num_samples,
+                    "head written to a block"
+                );
+                self.metrics.blocks_written.inc();
+                self.blocks.add(Arc::new(block), &[]);
+            }
+        }
+        self.truncate_head(end);
+        self.shorten_log(end, late_first)
+    }
+
+    /// From here on nothing in order enters the head before `end`, and what is out of order there
+    /// keeps still. What stays of the late log is written again, into a new segment.
+    fn prepare_to_leave(&self, end: Timestamp) -> io::Result<Leaving> {
+        let mut ranges = BTreeSet::new();
+        let mut committer = self.committer.lock();
+        let bounds = &self.head.bounds;
+        let mut at = bounds.oldest().unwrap_or(end).max(bounds.valid_from());
+        while at < end {
+            ranges.insert(range_of(at));
+            at = range_of(at).end.plus_millis(1);
+        }
+        bounds.raise_valid_from(end);
+        let Some(late) = &mut committer.late_writer else {
+            return Ok(Leaving { ranges, late_first: None });
+        };
+        let mut staying = RecordBuilder::new();
+        self.head.each_late(|series| {
+            let leaving = series.late_prepare_to_leave(end);
+            let leaving = leaving.iter().flat_map(|chunk| samples_of(&chunk.bytes));
+            ranges.extend(leaving.map(|sample| range_of(sample.timestamp)));
+            for sample in series.late_staying() {
+                staying.sample(LoggedSample { series: series.number, sample });
+            }
+        });
+        if late.position().offset > 0 {
+            late.next_segment()?;
+        }
+        let late_first = Some(late.position().segment);
+        if !staying.is_empty() {
+            late.write(&[staying.bytes()])?;
+        }
+        Ok(Leaving { ranges, late_first })
+    }
+
+    fn head_symbols(&self) -> Vec<String> {
+        let index = self.head.index.read();
+        let symbols: BTreeSet<&str> = index.symbols().collect();
+        symbols.into_iter().map(str::to_owned).collect()
+    }
+}
+
+/// What is about to move from the head into blocks.
+#[derive(Debug)]
+struct Leaving {
+    /// One block each.
+    ranges: BTreeSet<AlignedRange>,
+    /// The first segment of the late log that holds what stays.
+    late_first: Option<u32>,
+}
+
+/// A range of two hours that begins at a multiple of two hours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct AlignedRange {
+    start: Timestamp,
+    end: Timestamp,
+}
+
+impl AlignedRange {
+    const fn times(self) -> TimeRange {
+        TimeRange::new(self.start, self.end)
+    }
+}
+
+fn range_of(at: Timestamp) -> AlignedRange {
+    let start = at.as_millis().div_euclid(CHUNK_RANGE).saturating_mul(CHUNK_RANGE);
+    let start = Timestamp::from_millis(start);
+    AlignedRange { start, end: start.plus_millis(CHUNK_RANGE - 1) }
+}
+
+fn write_head(head: &Head, range: AlignedRange, writer: &mut BlockWriter) -> io::Result<()> {
+    let places = head.index.read().sorted_places();
+    for batch in places.chunks(BATCH) {
+        for (labels, chunks) in leaving_chunks(head, batch, range) {
+            writer.series(&labels, &chunks)?;
+        }
+    }
+    Ok(())
+}
+
+/// Labels and chunks of those of `places` that have data in the range.
+fn leaving_chunks(
+    head: &Head,
+    places: &[Place],
+    range: AlignedRange,
+) -> Vec<(Labels, Vec<ChunkData>)> {
+    let index = head.index.read();
+    let mut leaving = Vec::new();
+    for &place in places {
+        let shard = head.shard_of(place);
+        let Some(series) = shard.get(place) else { continue };
+        let chunks = chunks_in(series, range.times());
+        drop(shard);
+        if let Some(labels) = index.labels(place).filter(|_| !chunks.is_empty()) {
+            leaving.push((labels, chunks));
+        }
+    }
+    leaving
+}
+
+fn chunks_in(series: &Series, range: TimeRange) -> Vec<ChunkData> {
+    let mut chunks = series.full_chunks(range).to_vec();
+    chunks.extend(series.open_as_full(range));
+    let late = series.late_leaving().iter().filter(|chunk| chunk.overlaps(range));
+    let mut late: Vec<Sample> = late.flat_map(|chunk| samples_of(&chunk.bytes)).collect();
+    if !late.is_empty() {
+        late.retain(|sample| range.contains(sample.timestamp));
+        late.extend(chunks.iter().flat_map(|chunk| samples_of(&chunk.bytes)));
+        chunks = FullChunk::run(&in_order(late)).collect();
+    }
+    chunks.into_iter().map(ChunkData::from).collect()
+}
+
+/// Sorts by time; of samples of one time the first stands.
+fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
+    samples.sort_by_key(|sample| sample.timestamp);
+    samples.dedup_by_key(|sample| sample.timestamp);
+    samples
+}
+
+impl From<FullChunk> for ChunkData {
+    fn from(chunk: FullChunk) -> Self {
+        Self { start: chunk.start, end: chunk.end, encoding: XOR, bytes: chunk.bytes }
+    }
+}
+
+/// Blocks into larger ones.
+impl Db {
+    /// Merges blocks as long as some should be.
+    pub(super) fn compact_blocks(&self) -> io::Result<()> {
+        let mut failed = HashSet::new();
+        loop {
+            let mut blocks = self.blocks.all();
+            blocks.retain(|block| !failed.contains(&block.meta().ulid));
+            let parents = plan(&blocks, &self.ranges());
+            if parents.is_empty() {
+                return Ok(());
+            }
+            match self.merge(&parents)? {
+                Ok(()) => {}
+                Err(error) => {
+                    tracing::error!(%error, "blocks are left as they are");
+                    self.metrics.compactions_failed.inc();
+                    failed.extend(parents.iter().map(|block| block.meta().ulid.clone()));
+                }
+            }
+        }
+    }
+
+    /// The lengths that blocks may grow to, shortest first.
+    fn ranges(&self) -> Vec<i64> {
+        let retention = self.options.retention.map_or(i64::MAX, model::time::millis);
+        let longest = RANGE_MAX.min(retention / RETENTION_PART).max(CHUNK_RANGE);
+        let longer = |range: &i64| Some(range * RANGE_FACTOR);
+        std::iter::successors(Some(CHUNK_RANGE), longer)
+            .take_while(|&range| range <= longest)
+            .collect()
+    }
+
+    /// The inner error: the parents cannot be read. The outer one: the new block cannot be written.
+    fn merge(&self, parents: &[Arc<Block>]) -> io::Result<Result<(), QueryError>> {
+        let start = parents.iter().map(|block| block.meta().start()).min();
+        let end = parents.iter().map(|block| block.meta().end()).max();
+        let (Some(start), Some(end)) = (start, end) else { return Ok(Ok(())) };
+        let metas: Vec<&BlockMeta> = parents.iter().map(|block| block.meta()).collect();
+        let symbols = match merged_symbols(parents) {
+            Ok(symbols) => symbols,
+            Err(error) => return Ok(Err(error)),
+        };
+        let meta = BlockMeta::new(start, end, &metas);
+        let mut writer = BlockWriter::create(&self.options.dir, meta, symbols)?;
+        let mut merge = match Merge::new(parents) {
+            Ok(merge) => merge,
+            Err(error) => return writer.abandon().map(|()| Err(error)),
+        };
+        loop {
+            match merge.next() {
+                Ok(Some((labels, chunks))) => writer.series(&labels, &chunks)?,
+                Ok(None) => break,
+                Err(error) => return writer.abandon().map(|()| Err(error)),
+            }
+        }
+        let block = writer.finish()?.map(Arc::new);
+        info!(parents = parents.len(), level = metas[0].compaction.level + 1, "blocks merged");
+        self.metrics.compactions.inc();
+        match block {
+            Some(block) => self.blocks.add(block, parents),
+            None => self.blocks.remove(parents),
+        }
+        for parent in parents {
+            parent.remove()?;
+        }
+        Ok(Ok(()))
+    }
+}
+
+/// The blocks to merge next, sorted by time: any that overlap; otherwise the oldest ones that fill a
+/// longer range, or will get no company in it; never the newest one (Prometheus `tsdb/compact.go`).
+fn plan(blocks: &[Arc<Block>], ranges: &[i64]) -> Vec<Arc<Block>> {
+    let overlapping = overlapping(blocks);
+    if !overlapping.is_empty() {
+        return overlapping;
+    }
+    let Some((_newest, older)) = blocks.split_last() else { return Vec::new() };
+    let Some(last_start) = older.last().map(|block| block.meta().start()) else {
+        return Vec::new();
+    };
+    for &range in ranges.iter().skip(1) {
+        let same = |a: &Arc<Block>, b: &Arc<Block>| slot_of(a, range) == slot_of(b, range);
+        for group in older.chunk_by(same) {
+            let (first, last) = (&group[0], &group[group.len() - 1]);
+            let fits = group.iter().all(|block| slot_of(block, range).is_some());
+            let length = last.meta().end().millis_since(first.meta().start());
+            let is_complete = length == range || last.meta().end() <= last_start;
+            let may_merge = group.iter().all(|block| !block.meta().compaction.failed);
+            if group.len() > 1 && fits && is_complete && may_merge {
+                return group.to_vec();
+            }
+        }
+    }
+    Vec::new()
+}
+
+/// Which multiple of `range` the block lies in; `None` if not in one.
+fn slot_of(block: &Block, range: i64) -> Option<i64> {
+    let slot = block.meta().start().as_millis().div_euclid(range);
+    (block.meta().end().as_millis() <= (slot + 1) * range).then_some(slot)
+}
+
+/// The first group of blocks that overlap one another; `blocks` are sorted by start.
+fn overlapping(blocks: &[Arc<Block>]) -> Vec<Arc<Block>> {
+    let mut group: Vec<Arc<Block>> = Vec::new();
+    let mut end = Timestamp::MIN;
+    for block in blocks {
+        if block.meta().start() >= end {
+            if group.len() > 1 {
+                return group;
+            }
+            group.clear();
+        }
+        group.push(Arc::clone(block));
+        end = end.max(block.meta().end());
+    }
+    if group.len() > 1 { group } else { Vec::new() }
+}
+
+fn merged_symbols(blocks: &[Arc<Block>]) -> Result<Vec<String>, QueryError> {
+    let mut symbols = BTreeSet::new();
+    for block in blocks {
+        symbols.extend(block.symbols()?);
+    }
+    Ok(symbols.into_iter().map(str::to_owned).collect())
+}
+
+/// Walks the series of several blocks in the order of their labels.
+#[derive(Debug)]
+struct Merge<'a> {
+    inputs: Vec<Input<'a>>,
+}
+
+#[derive(Debug)]
+struct Input<'a> {
+    block: &'a Block,
+    ids: std::vec::IntoIter<u32>,
+    next: Option<BlockSeries>,
+}
+
+impl Input<'_> {
+    fn advance(&mut self) -> Result<Option<BlockSeries>, QueryError> {
+        let next = self.ids.next().map(|id| self.block.series(id)).transpose()?;
+        Ok(std::mem::replace(&mut self.next, next))
+    }
+}
+
+impl<'a> Merge<'a> {
+    fn new(blocks: &'a [Arc<Block>]) -> Result<Self, QueryError> {
+        let mut inputs = Vec::with_capacity(blocks.len());
+        for block in blocks {
+            let ids: Vec<u32> = block.select(&[])?.iter().collect();
+            let mut input = Input { block, ids: ids.into_iter(), next: None };
+            input.advance()?;
+            inputs.push(input);
+        }
+        Ok(Self { inputs })
+    }
+
+    fn next(&mut self) -> Result<Option<(Labels, Vec<ChunkData>)>, QueryError> {
+        let heads = self.inputs.iter().filter_map(|input| Some(&input.next.as_ref()?.labels));
+        let Some(labels) = heads.min().cloned() else { return Ok(None) };
+        let mut chunks = Vec::new();
+        let mut has_deletions = false;
+        for input in &mut self.inputs {
+            if input.next.as_ref().is_some_and(|series| series.labels == labels)
+                && let Some(series) = input.advance()?
+            {
+                has_deletions |= !series.deleted.is_empty();
+                put_chunks(input.block, &series, &mut chunks)?;
+            }
+        }
+        chunks.sort_by_key(|chunk| chunk.start);
+        if has_deletions || chunks.windows(2).any(|pair| pair[1].start <= pair[0].end) {
+            chunks = recoded(&labels, chunks)?;
+        }
+        Ok(Some((labels, chunks)))
+    }
+}
+
+/// The chunks of one series of one block, deleted ranges cut out.
+fn put_chunks(
+    block: &Block,
+    series: &BlockSeries,
+    chunks: &mut Vec<ChunkData>,
+) -> Result<(), QueryError> {
+    for meta in &series.chunks {
+        let (encoding, bytes) = block.chunk(meta)?;
+        let is_touched = series.deleted.iter().any(|deleted| deleted.overlaps(&meta.range()));
+        if !is_touched {
+            let (start, end) = (meta.start, meta.end);
+            chunks.push(ChunkData { start, end, encoding, bytes: bytes.into() });
+            continue;
+        }
+        require_xor(&series.labels, encoding)?;
+        let mut samples = samples_of(bytes);
+        samples.retain(|sample| !series.deleted.iter().any(|d| d.contains(sample.timestamp)));
+        chunks.extend(FullChunk::run(&samples).map(ChunkData::from));
+    }
+    Ok(())
+}
+
+/// Chunks that overlap, merged.
+fn recoded(labels: &Labels, chunks: Vec<ChunkData>) -> Result<Vec<ChunkData>, QueryError> {
+    let mut samples = Vec::new();
+    for chunk in chunks {
+        require_xor(labels, chunk.encoding)?;
+        samples.extend(samples_of(&chunk.bytes));
+    }
+    Ok(FullChunk::run(&in_order(samples)).map(ChunkData::from).collect())
+}
+
+/// Chunks of native histograms are copied whole; to be taken apart they would have to be understood.
+fn require_xor(labels: &Labels, encoding: u8) -> Result<(), QueryError> {
+    if encoding == XOR {
+        return Ok(());
+    }
+    Err(QueryError::Corrupt {
+        place: labels.to_string(),
+        reason: format!("chunks of encoding {encoding} overlap"),
+    })
+}
