@@ -9,6 +9,7 @@ use model::{FloatHistogram, Labels, METRIC_NAME};
 use rustc_hash::FxHashMap;
 
 use super::column::{Column, Point};
+use super::labels::InBraces;
 use super::{Evaluated, Evaluation, Grid, Series, histogram, labels};
 use crate::annotations::Annotations;
 use crate::ast::{Binary, BinaryOp, Cardinality, Matching};
@@ -311,10 +312,12 @@ impl<'a> Join<'a> {
         let group = match_labels(&self.binary.matching, &series.labels);
         let side = if self.swapped { "left" } else { "right" };
         EvalError::execution(format!(
-            "found duplicate series for the match group {group} on the {side} hand-side of the \
+            "found duplicate series for the match group {} on the {side} hand-side of the \
              operation: [{}, {}];many-to-many matching not allowed: matching labels must be unique \
              on one side",
-            series.labels, other.labels
+            InBraces(&group),
+            InBraces(&series.labels),
+            InBraces(&other.labels)
         ))
     }
 

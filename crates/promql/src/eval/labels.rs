@@ -9,12 +9,27 @@ use super::column::Column;
 use super::{Evaluated, Evaluation, Grid, Series, string};
 use crate::ast::{Call, Expr};
 use crate::limits::EvalError;
+use crate::printer::Quoted;
 
 /// The labels that say which metric a series is of.
 const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 pub(super) fn without_metadata(labels: &Labels) -> Labels {
     labels.without(&METADATA)
+}
+
+/// All labels in braces, the name too: how Prometheus' errors show a series.
+pub(super) struct InBraces<'a>(pub(super) &'a Labels);
+
+impl std::fmt::Display for InBraces<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("{")?;
+        for (index, (name, value)) in self.0.iter().enumerate() {
+            let separator = if index > 0 { ", " } else { "" };
+            write!(f, "{separator}{name}={}", Quoted(value))?;
+        }
+        f.write_str("}")
+    }
 }
 
 pub(super) fn same_labelset() -> EvalError {

@@ -117,18 +117,59 @@ impl Evaluation<'_> {
                         }),
                     }
                 }
-                let order = |a: &f64, b: &f64| match op {
-                    AggregateOp::TopK => b.partial_cmp(a).unwrap_or(Ordering::Equal),
-                    _ => a.partial_cmp(b).unwrap_or(Ordering::Equal),
-                };
-                floats.sort_by(|(a, _), (b, _)| {
-                    a.is_nan().cmp(&b.is_nan()).then_with(|| order(a, b))
-                });
-                for (_, index) in floats.into_iter().take(limit) {
+                for (_, index) in extremes(&floats, limit, op == AggregateOp::TopK) {
                     kept.keep(vector, index, step);
                 }
             }
         }
+    }
+}
+
+/// The `limit` largest or smallest values, best first; NaN is worse than any number.
+///
+/// Of equal values those are kept that Prometheus' binary heap keeps.
+fn extremes(values: &[(f64, usize)], limit: usize, largest: bool) -> Vec<(f64, usize)> {
+    let is_worse = |a: f64, b: f64| a.is_nan() || if largest { a < b } else { a > b };
+    let mut heap: Vec<(f64, usize)> = Vec::new(); // the worst is first
+    for &(value, index) in values {
+        if heap.len() < limit {
+            heap.push((value, index));
+            let mut child = heap.len() - 1;
+            while child > 0 && is_worse(heap[child].0, heap[(child - 1) / 2].0) {
+                heap.swap(child, (child - 1) / 2);
+                child = (child - 1) / 2;
+            }
+        } else if limit > 0 {
+            let worst = heap[0].0;
+            let beats = if largest { worst < value } else { worst > value };
+            if beats || (worst.is_nan() && !value.is_nan()) {
+                heap[0] = (value, index);
+                sink_first(&mut heap, is_worse);
+            }
+        }
+    }
+    heap.sort_by(|(a, _), (b, _)| {
+        let order = a.partial_cmp(b).unwrap_or(Ordering::Equal);
+        a.is_nan().cmp(&b.is_nan()).then(if largest { order.reverse() } else { order })
+    });
+    heap
+}
+
+fn sink_first(heap: &mut [(f64, usize)], is_worse: impl Fn(f64, f64) -> bool) {
+    let mut parent = 0;
+    loop {
+        let left = 2 * parent + 1;
+        if left >= heap.len() {
+            return;
+        }
+        let right = left + 1;
+        let takes_right = right < heap.len() && is_worse(heap[right].0, heap[left].0);
+        let child = if takes_right { right } else { left };
+        if !is_worse(heap[child].0, heap[parent].0) {
+            return;
+        }
+        heap.swap(parent, child);
+        parent = child;
     }
 }
 
