@@ -4,6 +4,7 @@
 
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "printing is what a command does")]
 
+pub mod check;
 pub mod demo;
 pub mod query;
 pub mod simulator;

@@ -1,7 +1,11 @@
 //! The `watershed` command.
 
+#![allow(clippy::print_stderr, reason = "the last word of a command that fails")]
+
+use std::process::ExitCode;
+
 use clap::{Parser, Subcommand};
-use cli::{demo, query, simulator};
+use cli::{check, demo, query, simulator};
 
 /// Checks, asks and demonstrates a Watershed.
 #[derive(Debug, Parser)]
@@ -13,6 +17,8 @@ struct CommandLine {
 
 #[derive(Debug, Subcommand)]
 enum Command {
+    /// Say whether files are what a server would take
+    Check(check::CheckArgs),
     /// Ask a server that speaks the Prometheus HTTP API
     Query(query::QueryArgs),
     /// Run a whole tree on this machine
@@ -22,10 +28,18 @@ enum Command {
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
-    match CommandLine::parse().command {
+async fn main() -> ExitCode {
+    let outcome = match CommandLine::parse().command {
+        Command::Check(arguments) => check::run(&arguments),
         Command::Query(arguments) => query::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Simulator(arguments) => simulator::run(arguments).await,
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }

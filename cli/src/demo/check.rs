@@ -5,12 +5,14 @@ use std::time::Duration;
 use anyhow::{Context, bail};
 use tokio::time::{Instant, sleep, timeout};
 
+use super::config::SCRAPE_INTERVAL_SECONDS;
 use super::numbers::{Disagreement, Numbers};
 use super::screen::Screen;
 use super::sink::{AlertState, Sink};
 use super::topology::{Node, Tree};
 use super::truth::Truth;
 use crate::client::Client;
+use crate::process::Process;
 
 /// A rate is right when its window of two minutes is full; then there may be a restart to wait for.
 const AGREE_TIMEOUT: Duration = Duration::from_secs(240);
@@ -19,6 +21,11 @@ const ALERT_TIMEOUT: Duration = Duration::from_secs(120);
 const POLL: Duration = Duration::from_secs(1);
 /// So many disagreements are named; the others are counted.
 const NAMED_MAX: usize = 20;
+
+/// Two scrape intervals.
+const COME_BACK_TIMEOUT: Duration = Duration::from_secs(2 * SCRAPE_INTERVAL_SECONDS as u64);
+/// When a target of each cluster answered last, as known at a central.
+const LAST_ANSWERS: &str = "min(cluster:up_timestamp_seconds:max)";
 
 /// What is broken to see an alert, where, and the alert it has to raise.
 const BROKEN_CLUSTER: &str = "eu-central-1-a";
@@ -50,6 +57,40 @@ pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::R
         }
         sleep(POLL).await;
     }
+}
+
+/// Kills one process of each tier with −9 and starts it again: within two scrape intervals, both
+/// centrals have fresh numbers of every cluster, and they are right.
+pub(crate) async fn killed_tiers_come_back(
+    tree: &Tree,
+    processes: &mut [Process],
+    screen: &mut Screen,
+) -> anyhow::Result<()> {
+    let victims = [&tree.edges[0].node.name, &tree.cascades[1].node.name, &tree.centrals[1].name];
+    for process in processes {
+        if !victims.iter().any(|victim| *victim == process.name()) {
+            continue;
+        }
+        screen.say(&format!("kill −9 {}, and start it again", process.name()));
+        process.restart()?;
+    }
+    let restarted = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    for central in &tree.centrals {
+        let fresh = async {
+            let client = Client::new(&central.url(""))?;
+            loop {
+                // A central that is not up yet has no numbers.
+                let last_answers = client.vector(LAST_ANSWERS).await.unwrap_or_default();
+                if last_answers.iter().any(|(_, last)| last.value > restarted) {
+                    return anyhow::Ok(());
+                }
+                sleep(POLL).await;
+            }
+        };
+        let in_time = timeout(COME_BACK_TIMEOUT, fresh).await;
+        in_time.with_context(|| format!("no fresh numbers at {} in time", central.name))??;
+    }
+    numbers_agree(tree, screen).await
 }
 
 async fn disagreements(central: &Node, truth: &Truth) -> anyhow::Result<Vec<Disagreement>> {

@@ -1,0 +1,93 @@
+//! `watershed check`: whether files are what a server would take, without starting one.
+
+mod metrics;
+
+use std::io::{self, Read};
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, bail};
+use clap::{Args, Subcommand};
+use server::config::Config;
+
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Configuration files, and the rule files that they name
+    Config {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// Rule files
+    Rules {
+        #[arg(required = true)]
+        files: Vec<PathBuf>,
+    },
+    /// What a target exposes, from standard input
+    Metrics,
+}
+
+/// Says of each file what is in it or what is wrong with it, and fails if anything is.
+pub fn run(arguments: &CheckArgs) -> anyhow::Result<()> {
+    let bad_files = match &arguments.what {
+        What::Config { files } => files.iter().filter(|file| !config(file)).count(),
+        What::Rules { files } => bad_rule_files(files),
+        What::Metrics => {
+            let mut page = Vec::new();
+            io::stdin().read_to_end(&mut page).context("read standard input")?;
+            println!("{}", metrics::check(&page)?);
+            0
+        }
+    };
+    match bad_files {
+        0 => Ok(()),
+        1 => bail!("1 file is not valid"),
+        bad => bail!("{bad} files are not valid"),
+    }
+}
+
+/// Whether the file is good, and the rule files that it names.
+fn config(file: &Path) -> bool {
+    match Config::load(file) {
+        Ok(config) => {
+            println!(
+                "{}: {} scrape jobs, {} rule groups, {} remote writes",
+                file.display(),
+                config.scrape_configs.len(),
+                config.rule_groups.len(),
+                config.remote_write.len()
+            );
+            true
+        }
+        Err(error) => {
+            eprintln!("{error:#}");
+            false
+        }
+    }
+}
+
+fn bad_rule_files(files: &[PathBuf]) -> usize {
+    let mut bad = 0;
+    for file in rules::check_files(files) {
+        for error in &file.errors {
+            eprintln!("{error}");
+        }
+        if !file.errors.is_empty() {
+            bad += 1;
+            continue;
+        }
+        let path = file.path.display();
+        println!("{path}: {} groups, {} rules", file.groups, file.rules);
+        for rule in &file.duplicates {
+            println!(
+                "{path}: warning: more than one rule {} with labels {:?}",
+                rule.name, rule.labels
+            );
+        }
+    }
+    bad
+}
