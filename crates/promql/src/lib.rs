@@ -9,6 +9,7 @@ pub mod ast;
 pub mod engine;
 pub mod functions;
 pub mod limits;
+pub mod notation;
 pub mod number;
 pub mod parser;
 pub mod position;

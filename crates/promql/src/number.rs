@@ -16,7 +16,7 @@ fn not_finite(value: f64) -> &'static str {
     }
 }
 
-/// Go's `%g`: the shortest digits, with an exponent below 1e-4 and from 1e21 on.
+/// Go's `%g`: the shortest digits, with an exponent below 1e-4 and from 1e6 on.
 pub(crate) struct General(pub(crate) f64);
 
 impl fmt::Display for General {
@@ -25,7 +25,7 @@ impl fmt::Display for General {
         if !value.is_finite() {
             return f.write_str(not_finite(value));
         }
-        if value == 0.0 || (1e-4..1e21).contains(&value.abs()) {
+        if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
             return write!(f, "{value}");
         }
         let text = format!("{value:e}");
@@ -95,7 +95,8 @@ mod tests {
         check(0.0, "0", "0");
         check(-0.0, "-0", "-0");
         check(1.5, "1.5", "1.5");
-        check(1e20, "100000000000000000000", "100000000000000000000");
+        check(999999.5, "999999.5", "999999.5");
+        check(1234567.0, "1234567", "1.234567e+06");
         check(1e21, "1000000000000000000000", "1e+21");
         check(0.000_01, "0.00001", "1e-05");
         check(1.25e-300, &format!("0.{}125", "0".repeat(299)), "1.25e-300");

@@ -5,10 +5,8 @@
 
 mod promqltest {
     pub(crate) mod classic;
-    pub(crate) mod memory;
     pub(crate) mod run;
     pub(crate) mod script;
-    pub(crate) mod values;
 }
 
 use std::collections::BTreeMap;

@@ -4,9 +4,11 @@
 //! series database implements both; a remote tier can implement the second.
 
 pub mod append;
+pub mod memory;
 pub mod query;
 
 pub use append::{
     Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
 };
+pub use memory::Memory;
 pub use query::{Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesSet};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA};
 use model::{FloatHistogram, Labels, METRIC_NAME};
 
-use super::values::Value;
+use promql::notation::Value;
 
 /// The series of a `load` command that make up one classic histogram, at one time.
 #[derive(Default)]

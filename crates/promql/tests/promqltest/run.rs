@@ -6,17 +6,17 @@
 use std::time::Duration;
 
 use model::histogram::CounterReset;
-use model::{FloatHistogram, Labels, Timestamp, is_stale};
+use model::{FloatHistogram, Labels, Sample, Timestamp, is_stale};
 use promql::ast::{At, Expr};
+use promql::notation::{SeriesLine, Value, parse_values};
 use promql::{
     Answer, Cancel, Engine, EngineOptions, Features, SampleValue, Value as Got, VectorSample,
     parse_with,
 };
+use storage::Memory;
 
 use super::classic;
-use super::memory::Memory;
 use super::script::{Annotations, Command, Eval, EvalTime, Expected, parse_script};
-use super::values::{SeriesLine, Value, parse_values};
 
 /// How far floats may differ, relatively.
 const EPSILON: f64 = 1e-6;
@@ -48,7 +48,7 @@ pub(crate) fn run_script(name: &str, text: &str) -> Outcome {
         match command {
             Command::Clear => memory = Memory::default(),
             Command::Load { gap, with_custom_buckets, series } => {
-                if let Err(error) = load(&mut memory, gap, with_custom_buckets, &series) {
+                if let Err(error) = load(&memory, gap, with_custom_buckets, &series) {
                     outcome.failures.push(format!("{name}: {error}"));
                 }
             }
@@ -66,7 +66,7 @@ pub(crate) fn run_script(name: &str, text: &str) -> Outcome {
 }
 
 fn load(
-    memory: &mut Memory,
+    memory: &Memory,
     gap: i64,
     with_custom_buckets: bool,
     lines: &[SeriesLine],
@@ -80,7 +80,15 @@ fn load(
     }
     for (labels, values) in &series {
         for (index, value) in (0..).zip(values) {
-            memory.append(labels, gap * index, value);
+            let timestamp = Timestamp::from_millis(gap * index);
+            match value {
+                Value::Omitted => {}
+                Value::Float(value) => {
+                    let sample = Sample { timestamp, value: *value };
+                    memory.push(labels, sample).map_err(|reason| reason.message())?;
+                }
+                Value::Histogram(histogram) => memory.push_histogram(labels, timestamp, histogram),
+            }
         }
     }
     Ok(())
@@ -161,7 +169,7 @@ impl Case<'_> {
         }
         let value = match (&answer.value, vector.as_slice()) {
             (Got::Scalar(_), [VectorSample { value: SampleValue::Float(value), .. }]) => {
-                Got::Scalar(model::Sample { timestamp: time, value: *value })
+                Got::Scalar(Sample { timestamp: time, value: *value })
             }
             _ => Got::Vector(vector),
         };

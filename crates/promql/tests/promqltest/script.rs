@@ -4,7 +4,7 @@
 
 use model::Labels;
 
-use super::values::{SeriesLine, Value, parse_line, parse_values};
+use promql::notation::{SeriesLine, Value, parse_line, parse_values};
 
 #[derive(Debug)]
 pub(crate) enum Command {

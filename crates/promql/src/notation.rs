@@ -5,8 +5,10 @@
 use model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, CounterReset};
 use model::{FloatHistogram, Labels, MatchOp, STALE_NAN};
 
+/// One value of a series.
 #[derive(Clone)]
-pub(crate) enum Value {
+pub enum Value {
+    /// There is no sample.
     Omitted,
     Float(f64),
     Histogram(FloatHistogram),
@@ -24,20 +26,20 @@ impl std::fmt::Debug for Value {
 
 /// A line of a `load` command, or of the expected series of an evaluation.
 #[derive(Debug)]
-pub(crate) struct SeriesLine {
-    pub(crate) labels: Labels,
+pub struct SeriesLine {
+    pub labels: Labels,
     /// The values are start timestamps, relative to the samples (`@st`).
-    pub(crate) is_start_timestamps: bool,
-    pub(crate) values: String,
+    pub is_start_timestamps: bool,
+    pub values: String,
 }
 
-pub(crate) fn parse_line(line: &str) -> Result<SeriesLine, String> {
+pub fn parse_line(line: &str) -> Result<SeriesLine, String> {
     let end = end_of_metric(line);
     let (metric, rest) = line.split_at(end);
     let labels = if metric.is_empty() {
         Labels::empty()
     } else {
-        let matchers = promql::parse_selector(metric).map_err(|e| format!("{metric}: {e}"))?;
+        let matchers = crate::parse_selector(metric).map_err(|e| format!("{metric}: {e}"))?;
         if matchers.iter().any(|matcher| matcher.op() != MatchOp::Equal) {
             return Err(format!("labels of a series are given with `=`: {metric}"));
         }
@@ -76,7 +78,7 @@ fn end_of_metric(line: &str) -> usize {
     line.len()
 }
 
-pub(crate) fn parse_values(text: &str) -> Result<Vec<Value>, String> {
+pub fn parse_values(text: &str) -> Result<Vec<Value>, String> {
     let mut values = Vec::new();
     for item in items(text) {
         parse_item(item, &mut values).ok_or_else(|| format!("bad value {item:?}"))?;
