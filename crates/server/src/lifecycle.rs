@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::Command;
+use api::{Command, Readiness};
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -46,13 +46,15 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
 
     let stop = CancellationToken::new();
     let commands = flags.web.enable_lifecycle.then(|| events.sender.clone());
-    let router = routes::router(tier, &flags, &registry, &parts, &loaded, commands)?;
+    let readiness = Arc::new(Readiness::not_ready("starting"));
+    let router = routes::router(tier, &flags, &registry, &parts, &loaded, &readiness, commands)?;
     let listener = BoundedListener::new(tcp, flags.web.max_connections);
     let serve =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let serve = tokio::spawn(serve.into_future());
     let upkeep = maintenance::run(Arc::clone(&parts.db), flags.storage.wal_sync, stop.clone());
     let upkeep = tokio::spawn(upkeep);
+    readiness.set_ready();
     tracing::info!(address = %flags.web.listen_address, "ready");
 
     loop {
@@ -68,6 +70,7 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
             }
         }
     }
+    readiness.set_not_ready("stopping");
     stop.cancel();
     parts.stop_input().await;
     if tokio::time::timeout(DRAIN_MAX, serve).await.is_err() {

@@ -21,16 +21,15 @@ pub(crate) fn router(
     registry: &Registry,
     parts: &Arc<Parts>,
     loaded: &Arc<RwLock<Loaded>>,
+    readiness: &Arc<Readiness>,
     commands: Option<mpsc::Sender<Command>>,
 ) -> anyhow::Result<Router> {
-    let readiness = Arc::new(Readiness::not_ready("starting"));
-    readiness.set_ready();
     let state = api::State {
         query: parts.query(),
         engine: parts.engine.clone(),
         status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
         build_info: build_info(tier),
-        readiness,
+        readiness: Arc::clone(readiness),
         commands,
         registry: registry.clone(),
         metrics: api::Metrics::register(registry)?,
