@@ -14,7 +14,7 @@ use crate::logging::{LogFormat, LogLevel};
 
 /// A valid command line.
 #[derive(Clone, Debug)]
-pub struct Flags {
+pub(crate) struct Flags {
     /// Without one, the server runs on an empty configuration.
     pub config_file: Option<PathBuf>,
     pub storage: StorageFlags,
@@ -29,7 +29,7 @@ pub struct Flags {
 }
 
 #[derive(Clone, Debug)]
-pub struct StorageFlags {
+pub(crate) struct StorageFlags {
     pub path: PathBuf,
     pub retention: Duration,
     /// Time between two `fsync`s of the log; zero: before every acknowledgement.
@@ -37,7 +37,7 @@ pub struct StorageFlags {
 }
 
 #[derive(Clone, Debug)]
-pub struct WebFlags {
+pub(crate) struct WebFlags {
     pub listen_address: SocketAddr,
     pub external_url: String,
     pub enable_lifecycle: bool,
@@ -46,7 +46,7 @@ pub struct WebFlags {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct QueryFlags {
+pub(crate) struct QueryFlags {
     pub lookback: Duration,
     pub timeout: Duration,
     pub max_samples: usize,
@@ -54,7 +54,7 @@ pub struct QueryFlags {
 }
 
 #[derive(Clone, Copy, Debug)]
-pub struct RuleFlags {
+pub(crate) struct RuleFlags {
     pub outage_tolerance: Duration,
     pub grace_period: Duration,
     pub resend_delay: Duration,
@@ -120,7 +120,7 @@ const VALUES: &[Flag] = &[
 impl Flags {
     /// Parses the process' own command line; prints help, version or the error and exits where the
     /// command line asks for it or is wrong.
-    pub fn from_command_line(tier: &Tier) -> anyhow::Result<Self> {
+    pub(crate) fn from_command_line(tier: &Tier) -> anyhow::Result<Self> {
         Self::try_from_matches(&command(tier).get_matches())
     }
 

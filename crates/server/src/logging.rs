@@ -9,10 +9,10 @@ use tracing::level_filters::LevelFilter;
 use tracing_subscriber::prelude::*;
 
 #[derive(Clone, Copy, Debug)]
-pub struct LogLevel(Level);
+pub(crate) struct LogLevel(Level);
 
 #[derive(Clone, Copy, Debug)]
-pub enum LogFormat {
+pub(crate) enum LogFormat {
     Logfmt,
     Json,
 }
@@ -50,7 +50,7 @@ impl FromStr for LogFormat {
 }
 
 /// Sends every event from here on to standard error. Call once.
-pub fn start(LogLevel(level): LogLevel, format: LogFormat) {
+pub(crate) fn start(LogLevel(level): LogLevel, format: LogFormat) {
     let level = LevelFilter::from_level(level);
     let registry = tracing_subscriber::registry();
     match format {
