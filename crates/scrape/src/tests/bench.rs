@@ -88,6 +88,15 @@ impl Bench {
         self.store.samples(name).last().expect("a sample").value
     }
 
+    /// What the metrics say was dropped for `reason`.
+    pub(super) fn dropped(&self, reason: &str) -> f64 {
+        let families = self.registry.gather();
+        let family = families.iter().find(|f| f.name() == "watershed_scrape_samples_dropped_total");
+        let metrics = family.map_or(&[][..], |family| family.get_metric());
+        let wanted = metrics.iter().filter(|metric| metric.get_label()[0].value() == reason);
+        wanted.map(|metric| metric.get_counter().get_value()).sum()
+    }
+
     /// SCRAPE-4, from the metrics.
     #[track_caller]
     pub(super) fn check_books(&self) {

@@ -88,8 +88,11 @@ fn a_line_that_comes_twice_counts_once() {
             r#"b{instance="host:1", job="test"}: 1@10000 2@20000"#,
         ]
     );
+    assert_eq!(bench.dropped("duplicate"), 2.0);
+    assert_eq!(bench.report("scrape_samples_post_metric_relabeling"), 3.0);
     // the same series in other words is for storage to reject
     bench.scrape("a{x=\"1\",y=\"2\"} 1\na{y=\"2\",x=\"1\"} 2\n");
+    assert_eq!(bench.dropped("duplicate_timestamp"), 1.0);
     bench.check_books();
 }
 

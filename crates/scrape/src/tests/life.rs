@@ -103,6 +103,22 @@ async fn a_reload_leaves_no_gap_in_targets_that_stay() {
 }
 
 #[tokio::test]
+async fn a_reload_that_relabels_ends_the_series_under_their_old_labels() {
+    let (store, server) = (Store::default(), Server::start(Answer::text("a 1\n")).await);
+    let manager = manager(&store);
+    let targets = targets(&[&server]);
+    apply(&manager, &format!("[{{job_name: j, INTERVAL, {targets}}}]"));
+    eventually(|| !store.samples("a").is_empty()).await;
+    let rename = "metric_relabel_configs: [{target_label: __name__, replacement: b}]";
+    apply(&manager, &format!("[{{job_name: j, INTERVAL, {rename}, {targets}}}]"));
+    eventually(|| store.samples("b").len() >= 2).await;
+    manager.shutdown().await;
+    let ends = |name: &str| store.samples(name).iter().filter(|s| is_stale(s.value)).count();
+    assert_eq!((ends("a"), ends("b"), ends("up")), (1, 0, 0));
+    assert!(is_stale(store.samples("a").last().unwrap().value));
+}
+
+#[tokio::test]
 async fn a_target_that_goes_is_marked_and_one_that_comes_back_is_not() {
     let (store, goes) = (Store::default(), Server::start(Answer::text("a 1\n")).await);
     let returns = Server::start(Answer::text("b 1\n")).await;
