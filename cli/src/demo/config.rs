@@ -53,6 +53,7 @@ pub(crate) fn cascade(tree: &Tree, cascade: &Cascade, rules: &Path) -> String {
                metrics_path: /federate\n  \
                params: {{'match[]': ['{{__name__=~\"{FROM_EDGE}\"}}']}}\n  \
                honor_labels: true\n  \
+               track_timestamps_staleness: true\n  \
                static_configs: [{{targets: [{addresses}]}}]\n"
         );
     }
