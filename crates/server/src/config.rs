@@ -4,9 +4,9 @@
 
 mod redact;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
+use std::{fmt, fs};
 
 use alerts::AlertingConfig;
 use anyhow::Context as _;
@@ -14,6 +14,7 @@ use model::Labels;
 use remote::RemoteWriteConfig;
 use rules::RuleGroup;
 use scrape::ScrapeConfig;
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
@@ -152,8 +153,19 @@ struct TsdbYaml {
 struct Unsupported;
 
 impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(serde::de::Error::custom("not supported by this version of Watershed"))
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct NoValue;
+
+        /// No `visit` method takes a value, so that the error has the value's place.
+        impl Visitor<'_> for NoValue {
+            type Value = Unsupported;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("no value: the key is not supported by this version of Watershed")
+            }
+        }
+
+        deserializer.deserialize_any(NoValue)
     }
 }
 
@@ -209,3 +221,6 @@ fn load_rules(files: &[PathBuf]) -> anyhow::Result<Vec<RuleGroup>> {
     anyhow::ensure!(errors.is_empty(), "{}", errors.join("\n"));
     Ok(groups)
 }
+
+#[cfg(test)]
+mod tests;
