@@ -19,6 +19,7 @@ pub mod check;
 pub mod file;
 pub mod rule;
 pub mod status;
+pub mod unit_test;
 
 mod context;
 mod expand;
@@ -40,3 +41,4 @@ pub use manager::{Manager, Options};
 pub use metrics::Metrics;
 pub use rule::{AlertingRule, RecordingRule, Rule, RuleGroup};
 pub use status::{AlertsStatus, RulesStatus};
+pub use unit_test::{TestedFile, test_files};
