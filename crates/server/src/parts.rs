@@ -174,6 +174,7 @@ async fn open_storage(
         retention: Some(flags.storage.retention),
         out_of_order_window: config.out_of_order_window.unwrap_or(tier.out_of_order_window),
         sync_before_ack: flags.storage.wal_sync.is_zero(),
+        clock: Some(now),
         ..tsdb::Options::new(&flags.storage.path)
     };
     let metrics = tsdb::Metrics::register(registry)?;

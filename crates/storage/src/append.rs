@@ -73,7 +73,7 @@ pub enum RejectReason {
     TooOld,
     /// A different value is stored for this time already.
     DuplicateTimestamp,
-    /// Below the oldest time that the head still takes.
+    /// Below the oldest time that the head still takes, or too far ahead of the clock.
     OutOfBounds,
 }
 

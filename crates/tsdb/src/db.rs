@@ -41,6 +41,8 @@ use committer::{Committer, Pending, Rules, logged_metadata};
 use merged::MergedSet;
 use replay::Replay;
 
+/// How far ahead of the clock samples may be.
+const AHEAD_MAX: Duration = Duration::from_secs(600);
 /// What Prometheus derives from its log and we do not keep up: it would mislead the next Prometheus
 /// on this directory, which does without.
 const DERIVED: [&str; 2] = ["chunks_head", "chunk_snapshot."];
@@ -59,6 +61,9 @@ pub struct Options {
     pub sync_before_ack: bool,
     /// A log segment is left for the next one at this size.
     pub segment_bytes_max: u64,
+    /// Tells the time. With it, samples dated more than ten minutes ahead are refused: retention and
+    /// compaction go by the newest sample, so one bad clock would take all data away.
+    pub clock: Option<fn() -> Timestamp>,
 }
 
 impl Options {
@@ -70,6 +75,7 @@ impl Options {
             out_of_order_window: Duration::ZERO,
             sync_before_ack: false,
             segment_bytes_max: SEGMENT_BYTES,
+            clock: None,
         }
     }
 }
@@ -400,6 +406,7 @@ impl Db {
         let newest = self.time_range().map_or(Timestamp::MIN, |range| range.end);
         Rules {
             valid_from: self.head.bounds.valid_from(),
+            valid_until: self.options.clock.map_or(Timestamp::MAX, |now| now().plus(AHEAD_MAX)),
             late_from: (!window.is_zero()).then(|| newest.minus(window)),
         }
     }

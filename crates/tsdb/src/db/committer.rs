@@ -40,6 +40,7 @@ struct Planned {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Rules {
     pub(super) valid_from: Timestamp,
+    pub(super) valid_until: Timestamp,
     /// The oldest time that may arrive out of order; `None` where none may.
     pub(super) late_from: Option<Timestamp>,
 }
@@ -341,6 +342,9 @@ fn verdict(
     sample: Sample,
 ) -> Verdict {
     let at = sample.timestamp;
+    if at > rules.valid_until {
+        return Verdict::Rejected(RejectReason::OutOfBounds);
+    }
     if at >= rules.valid_from && newest.is_none_or(|newest| at > newest.timestamp) {
         return Verdict::InOrder;
     }

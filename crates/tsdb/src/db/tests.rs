@@ -141,6 +141,17 @@ fn each_sample_is_stored_or_refused_for_a_reason() {
 }
 
 #[test]
+fn what_is_dated_far_ahead_is_refused() {
+    let (_dir, mut options) = fresh();
+    options.clock = Some(|| Timestamp::from_millis(HOUR));
+    let db = open(&options);
+    let limit = HOUR + 600_000;
+    let appended = append(&db, &[("a", at(limit, 1.0)), ("a", at(limit + 1, 1.0))]).unwrap();
+    assert_eq!((appended.samples, appended.rejected.len()), (1, 1));
+    assert_eq!(appended.rejected[0].reason, RejectReason::OutOfBounds);
+}
+
+#[test]
 fn a_selection_gives_the_matching_series_sorted_and_cut_to_its_range() {
     let (_dir, options) = fresh();
     let db = open(&options);
