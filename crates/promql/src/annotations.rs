@@ -150,6 +150,11 @@ impl Annotations {
         self.warn(at, format!("conflicting counter resets during histogram {operation}"));
     }
 
+    pub(crate) fn overlapping_start_time(&mut self, at: Position, metric: &str) {
+        let message = "sample has start time that overlaps with previous sample timestamp";
+        self.warn(at, format!("{message} for metric {metric:?}"));
+    }
+
     pub(crate) fn possible_non_counter(&mut self, at: Position, metric: &str) {
         let message = "metric might not be a counter, name does not end in \
                        _total/_sum/_count/_bucket";

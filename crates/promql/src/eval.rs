@@ -18,6 +18,7 @@ mod column;
 mod counters;
 mod grid;
 mod histogram;
+mod info;
 mod invariant;
 mod kahan;
 mod labels;
@@ -244,6 +245,7 @@ impl<'a> Evaluation<'a> {
             "histogram_quantile" | "histogram_fraction" | "histogram_quantiles" => {
                 self.bucket_function(call, grid)
             }
+            "info" => self.info(call, grid),
             name if call.args.is_empty() && calendar::part(name).is_some() => {
                 self.date_of_now(name, grid)
             }

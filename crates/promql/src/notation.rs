@@ -135,6 +135,38 @@ fn parse_item(item: &str, values: &mut Vec<Value>) -> Option<()> {
     Some(())
 }
 
+/// Start timestamps, as milliseconds from the sample: `-30s-1mx2 _ 0`.
+pub fn parse_starts(text: &str) -> Result<Vec<Option<i64>>, String> {
+    let mut starts = Vec::new();
+    for item in text.split_whitespace() {
+        let (item, times) = match item.split_once('x') {
+            Some((item, times)) => (item, times.parse::<usize>().ok()),
+            None => (item, None),
+        };
+        if item == "_" {
+            starts.extend(std::iter::repeat_n(None, times.unwrap_or(1)));
+            continue;
+        }
+        let sign = item.starts_with(['+', '-']) as usize;
+        let (first, step) = match item[sign..].find(['+', '-']) {
+            Some(at) => item.split_at(at + sign),
+            None => (item, "0"),
+        };
+        let millis = |text: &str| {
+            let unsigned = text.trim_start_matches(['+', '-']);
+            let parsed = model::duration::parse(unsigned).map_err(|e| format!("{item}: {e}"));
+            let millis = model::time::millis(parsed?);
+            Ok::<_, String>(if text.starts_with('-') { -millis } else { millis })
+        };
+        let (mut start, step) = (millis(first)?, millis(step)?);
+        for _ in 0..=times.unwrap_or(0) {
+            starts.push(Some(start));
+            start += step;
+        }
+    }
+    Ok(starts)
+}
+
 fn number_prefix(text: &str) -> Option<(f64, &str)> {
     let unsigned = text.trim_start_matches(['+', '-']);
     let sign = text.len() - unsigned.len();

@@ -13,21 +13,15 @@ mod differential {
     pub(crate) mod generate;
     pub(crate) mod peer;
 }
-#[path = "promqltest/memory.rs"]
-mod memory;
-#[allow(dead_code, reason = "the notation of scripts is of no use here")]
-#[path = "promqltest/values.rs"]
-mod values;
-
 use std::collections::BTreeMap;
 use std::time::Duration;
 
 use differential::data::{self, END, START};
 use differential::generate::Generator;
 use differential::peer::{Asked, Peer};
-use memory::Memory;
-use model::Timestamp;
+use model::{Sample, Timestamp};
 use promql::{Cancel, Engine, EngineOptions, SampleValue, Value, format_value, parse};
+use storage::Memory;
 
 const GENERATED: usize = 3000;
 const TOLERANCE: f64 = 1e-9;
@@ -214,10 +208,11 @@ const PICKED: &[&str] = &[
 #[test]
 fn our_answers_are_those_of_prometheus() {
     let data = data::series();
-    let mut memory = Memory::default();
+    let memory = Memory::default();
     for (labels, samples) in &data {
         for (time, value) in samples {
-            memory.append(labels, *time, &values::Value::Float(*value));
+            let sample = Sample { timestamp: Timestamp::from_millis(*time), value: *value };
+            memory.push(labels, sample).expect("samples are in order");
         }
     }
     let peer = Peer::start();

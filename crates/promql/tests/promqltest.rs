@@ -16,7 +16,7 @@ use promqltest::run::{Outcome, run_script};
 
 /// How many evaluations of upstream's scripts do not pass yet: file and count. An improvement makes
 /// the test fail until it is written down here.
-const KNOWN_FAILURES: &[(&str, usize)] = &[("info.test", 52), ("start_timestamps.test", 24)];
+const KNOWN_FAILURES: &[(&str, usize)] = &[];
 
 #[test]
 fn our_scripts_pass() {

@@ -29,19 +29,40 @@ struct State {
 impl Memory {
     /// Adds one sample.
     pub fn push(&self, labels: &Labels, sample: Sample) -> Result<(), RejectReason> {
+        self.push_started(labels, Timestamp::EPOCH, sample)
+    }
+
+    /// Adds one sample whose counting began at `start`; the epoch says that this is not known.
+    pub fn push_started(
+        &self,
+        labels: &Labels,
+        start: Timestamp,
+        sample: Sample,
+    ) -> Result<(), RejectReason> {
         let mut state = self.0.write();
         let series = state.reference(labels);
-        state.push(series, sample)
+        state.push(series, start, sample)
     }
 
     /// Adds a native histogram, which must be newer than all that the series has.
     pub fn push_histogram(&self, labels: &Labels, at: Timestamp, histogram: &FloatHistogram) {
+        self.push_started_histogram(labels, at, Timestamp::EPOCH, histogram);
+    }
+
+    /// As [`Memory::push_histogram`], for one whose counting began at `start`.
+    pub fn push_started_histogram(
+        &self,
+        labels: &Labels,
+        at: Timestamp,
+        start: Timestamp,
+        histogram: &FloatHistogram,
+    ) {
         let mut state = self.0.write();
         let series = state.reference(labels);
         let columns = Arc::make_mut(state.columns(series));
         let previous = columns.histograms.last().map(|(_, histogram)| &**histogram);
         let stored = Arc::new(with_hint(histogram, previous));
-        columns.histograms.push((at, stored));
+        columns.push_histogram(at, start, stored);
     }
 }
 
@@ -61,7 +82,12 @@ impl State {
         &mut self.series[series.0 as usize].1
     }
 
-    fn push(&mut self, series: SeriesRef, sample: Sample) -> Result<(), RejectReason> {
+    fn push(
+        &mut self,
+        series: SeriesRef,
+        start: Timestamp,
+        sample: Sample,
+    ) -> Result<(), RejectReason> {
         let columns = self.columns(series);
         let histogram_at = columns.histograms.last().map(|(at, _)| *at);
         match columns.last() {
@@ -77,7 +103,7 @@ impl State {
             }
             _ => {}
         }
-        Arc::make_mut(columns).push(sample);
+        Arc::make_mut(columns).push_started(start, sample);
         Ok(())
     }
 
@@ -150,7 +176,7 @@ impl Appender for Batch<'_> {
         let mut state = self.memory.0.write();
         let mut appended = Appended::default();
         for (series, sample) in self.samples {
-            match state.push(series, sample) {
+            match state.push(series, Timestamp::EPOCH, sample) {
                 Ok(()) => appended.samples += 1,
                 Err(reason) => {
                     let timestamp = sample.timestamp;
@@ -215,11 +241,18 @@ impl SeriesSet for Selected {
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {
         let stored = &self.series[index].1;
-        for sample in stored.iter().filter(|sample| self.range.contains(sample.timestamp)) {
-            columns.push(sample);
+        for (index, sample) in stored.iter().enumerate() {
+            if self.range.contains(sample.timestamp) {
+                let start = stored.starts.get(index).copied().unwrap_or_default();
+                columns.push_started(start, sample);
+            }
         }
-        let histograms = stored.histograms.iter().filter(|(at, _)| self.range.contains(*at));
-        columns.histograms.extend(histograms.cloned());
+        for (index, (at, histogram)) in stored.histograms.iter().enumerate() {
+            if self.range.contains(*at) {
+                let start = stored.histogram_starts.get(index).copied().unwrap_or_default();
+                columns.push_histogram(*at, start, Arc::clone(histogram));
+            }
+        }
         Ok(())
     }
 }

@@ -96,18 +96,55 @@ pub struct Columns {
     pub values: Vec<f64>,
     /// Native histograms, in time order too; a stale one has the staleness marker as its sum.
     pub histograms: Vec<(Timestamp, Arc<FloatHistogram>)>,
+    /// When the counting began that led to each of `values`; the epoch where that is not known.
+    /// Empty where it is known of none.
+    pub starts: Vec<Timestamp>,
+    /// The same for `histograms`.
+    pub histogram_starts: Vec<Timestamp>,
 }
 
 impl Columns {
     pub fn push(&mut self, sample: Sample) {
         self.timestamps.push(sample.timestamp);
         self.values.push(sample.value);
+        if !self.starts.is_empty() {
+            self.starts.push(Timestamp::EPOCH);
+        }
+    }
+
+    /// As [`Columns::push`], for a sample whose counting began at `start`.
+    pub fn push_started(&mut self, start: Timestamp, sample: Sample) {
+        if start != Timestamp::EPOCH {
+            self.starts.resize(self.len(), Timestamp::EPOCH);
+        }
+        self.push(sample);
+        if let Some(last) = self.starts.last_mut() {
+            *last = start;
+        } else if start != Timestamp::EPOCH {
+            self.starts.push(start);
+        }
+    }
+
+    /// `start` is the epoch where it is not known.
+    pub fn push_histogram(
+        &mut self,
+        at: Timestamp,
+        start: Timestamp,
+        histogram: Arc<FloatHistogram>,
+    ) {
+        if start != Timestamp::EPOCH || !self.histogram_starts.is_empty() {
+            self.histogram_starts.resize(self.histograms.len(), Timestamp::EPOCH);
+            self.histogram_starts.push(start);
+        }
+        self.histograms.push((at, histogram));
     }
 
     pub fn clear(&mut self) {
         self.timestamps.clear();
         self.values.clear();
         self.histograms.clear();
+        self.starts.clear();
+        self.histogram_starts.clear();
     }
 
     pub fn len(&self) -> usize {

@@ -12,7 +12,7 @@ use model::{FloatHistogram, Timestamp};
 use storage::Columns;
 
 use super::column::Point;
-use super::window::{Function, Window};
+use super::window::{Function, Window, starts_anew};
 use super::{Evaluated, histogram};
 use crate::annotations::Annotations;
 use crate::ast::Extension;
@@ -27,7 +27,8 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "resets",
         apply: |w, _| {
-            Ok(count_pairs(w, |before, after| match (before, after) {
+            Ok(count_pairs(w, |before, after, anew| match (before, after) {
+                _ if anew => true,
                 (Seen::Float(before), Seen::Float(after)) => after < before,
                 (Seen::Histogram(before), Seen::Histogram(after)) => after.is_reset_since(before),
                 _ => true,
@@ -37,7 +38,7 @@ pub(super) static FUNCTIONS: &[Function] = &[
     Function {
         name: "changes",
         apply: |w, _| {
-            Ok(count_pairs(w, |before, after| match (before, after) {
+            Ok(count_pairs(w, |before, after, _| match (before, after) {
                 (Seen::Float(before), Seen::Float(after)) => {
                     before != after && !(before.is_nan() && after.is_nan())
                 }
@@ -72,58 +73,121 @@ fn growth(
         notes.mixed_floats_histograms(window.position, window.metric());
         return Ok(None);
     }
+    warn_of_overlaps(window, notes);
     if let [first, .., last] = window.histograms {
-        let Some(mut result) = histogram::increase(window, notes, growth.is_counter) else {
+        let start =
+            growth.is_counter.then(|| known_start(window, first.0, window.histogram_starts));
+        let start = start.flatten();
+        let Some(mut result) =
+            histogram::increase(window, notes, growth.is_counter, start.is_some())
+        else {
             return Ok(None);
         };
-        let start = (first.1.count, result.count);
-        let covered = (first.0, last.0, window.histograms.len());
-        result.scale(extrapolation(window, growth, covered, start));
+        let covered =
+            Covered { first: first.0, last: last.0, count: window.histograms.len(), start };
+        let factor = covered.extrapolation(window, growth, (first.1.count, result.count));
+        result.scale(factor);
         return Ok(Some(Point::Histogram(Arc::new(result))));
     }
-    let (&[first, .., last], &[first_time, .., last_time]) = (window.values, window.times) else {
+    if let [(time, histogram)] = window.histograms {
+        let start = known_start(window, *time, window.histogram_starts);
+        let Some(start) = start.filter(|_| growth.is_counter) else { return Ok(None) };
+        let mut result = FloatHistogram::clone(histogram);
+        let covered = Covered { first: *time, last: *time, count: 1, start: Some(start) };
+        result.scale(covered.extrapolation(window, growth, (0.0, 0.0)));
+        result.counter_reset = model::histogram::CounterReset::Gauge;
+        return Ok(Some(Point::Histogram(Arc::new(result))));
+    }
+    let (Some(&first), Some(&last)) = (window.values.first(), window.values.last()) else {
         return Ok(None);
     };
-    let mut increase = last - first;
+    let (first_time, last_time) = (window.times[0], window.times[window.times.len() - 1]);
+    let start = known_start(window, first_time, window.starts).filter(|_| growth.is_counter);
+    if window.values.len() < 2 && start.is_none() {
+        return Ok(None);
+    }
+    // Where the start is known, the counter was zero then.
+    let mut increase = if start.is_some() { last } else { last - first };
     for reset in window.resets {
         increase += window.values[reset - window.skipped - 1];
     }
-    let covered = (first_time, last_time, window.values.len());
-    let factor = extrapolation(window, growth, covered, (first, increase));
+    let count = window.values.len();
+    let covered = Covered { first: first_time, last: last_time, count, start };
+    let factor = covered.extrapolation(window, growth, (first, increase));
     Ok(Some(Point::Float(increase * factor)))
 }
 
-/// What the growth between the first and the last sample is to be multiplied by.
-///
-/// A gap to an end of the window that is not much longer than the average distance between samples
-/// is bridged; otherwise the series is taken to begin or end half such a distance away. A counter is
-/// not extrapolated to below zero: `at_first` and `growth` tell where it was zero.
-fn extrapolation(
-    window: &Window<'_>,
-    kind: Growth,
-    (first, last, count): (Timestamp, Timestamp, usize),
-    (at_first, increase): (f64, f64),
-) -> f64 {
-    let seconds = |millis: i64| millis as f64 / 1000.0;
-    let mut to_start = seconds(first.as_millis() - window.start);
-    let mut to_end = seconds(window.end - last.as_millis());
-    let sampled = seconds(last.millis_since(first));
-    let average = sampled / (count - 1) as f64;
-    let threshold = average * 1.1;
-    if to_start >= threshold {
-        to_start = average / 2.0;
+/// When the counting of the window's first sample began, if that was inside the window.
+fn known_start(window: &Window<'_>, first: Timestamp, starts: &[Timestamp]) -> Option<Timestamp> {
+    let inside = |start: &Timestamp| start.as_millis() > window.start && *start < first;
+    starts.first().copied().filter(|start| *start != Timestamp::EPOCH).filter(inside)
+}
+
+fn warn_of_overlaps(window: &Window<'_>, notes: &mut Annotations) {
+    let overlaps = |starts: &[Timestamp], time: &dyn Fn(usize) -> Timestamp| {
+        (1..starts.len()).any(|index| {
+            let start = starts[index];
+            start != Timestamp::EPOCH && start < time(index - 1) && start != starts[index - 1]
+        })
+    };
+    if overlaps(window.starts, &|at| window.times[at])
+        || overlaps(window.histogram_starts, &|at| window.histograms[at].0)
+    {
+        notes.overlapping_start_time(window.position, window.metric());
     }
-    if kind.is_counter && increase > 0.0 && at_first >= 0.0 {
-        let to_zero = sampled * (at_first / increase);
-        if to_zero < to_start {
-            to_start = to_zero;
+}
+
+/// What part of the window samples cover.
+struct Covered {
+    first: Timestamp,
+    last: Timestamp,
+    count: usize,
+    /// When the counting of the first began, if that is known.
+    start: Option<Timestamp>,
+}
+
+impl Covered {
+    /// What the growth between the first and the last sample is to be multiplied by.
+    ///
+    /// A gap to an end of the window that is not much longer than the average distance between
+    /// samples is bridged; otherwise the series is taken to begin or end half such a distance away.
+    /// A counter is not extrapolated to below zero: `at_first` and `increase` tell where it was zero.
+    fn extrapolation(
+        &self,
+        window: &Window<'_>,
+        kind: Growth,
+        (at_first, increase): (f64, f64),
+    ) -> f64 {
+        let seconds = |millis: i64| millis as f64 / 1000.0;
+        let sampled = seconds(self.last.millis_since(self.first));
+        let average = match self.count {
+            1 => 0.0,
+            count => sampled / (count - 1) as f64,
+        };
+        let threshold = average * 1.1;
+        let mut to_end = seconds(window.end - self.last.as_millis());
+        if to_end >= threshold {
+            to_end = average / 2.0;
         }
+        let mut covered = sampled;
+        let mut to_start = 0.0;
+        if let Some(start) = self.start {
+            covered = seconds(self.last.millis_since(start));
+        } else {
+            to_start = seconds(self.first.as_millis() - window.start);
+            if to_start >= threshold {
+                to_start = average / 2.0;
+            }
+            if kind.is_counter && increase > 0.0 && at_first >= 0.0 {
+                let to_zero = sampled * (at_first / increase);
+                if to_zero < to_start {
+                    to_start = to_zero;
+                }
+            }
+        }
+        let factor = (covered + to_start + to_end) / covered;
+        if kind.per_second { factor / window.range_seconds() } else { factor }
     }
-    if to_end >= threshold {
-        to_end = average / 2.0;
-    }
-    let factor = (sampled + to_start + to_end) / sampled;
-    if kind.per_second { factor / window.range_seconds() } else { factor }
 }
 
 /// The growth between the very ends of the window.
@@ -263,19 +327,32 @@ pub(super) enum Seen<'a> {
     Histogram(&'a FloatHistogram),
 }
 
+/// A sample of a window, of whichever kind.
+#[derive(Clone, Copy)]
+pub(super) struct Taken<'a> {
+    pub(super) time: Timestamp,
+    pub(super) sample: Seen<'a>,
+    /// Its start says that a reset came before it.
+    anew: bool,
+}
+
 impl Window<'_> {
     /// Samples of both kinds in order of time.
-    pub(super) fn samples(&self) -> impl Iterator<Item = (Timestamp, Seen<'_>)> {
+    pub(super) fn samples(&self) -> impl Iterator<Item = Taken<'_>> {
         let (mut float, mut histogram) = (0, 0);
         std::iter::from_fn(move || {
             let float_time = self.times.get(float);
             let next = self.histograms.get(histogram);
             if float_time.is_some_and(|time| next.is_none_or(|(other, _)| time <= other)) {
+                let anew = starts_anew(self.starts, float, |at| self.times[at]);
+                let (time, sample) = (self.times[float], Seen::Float(self.values[float]));
                 float += 1;
-                return Some((self.times[float - 1], Seen::Float(self.values[float - 1])));
+                return Some(Taken { time, sample, anew });
             }
+            let (time, found) = next?;
+            let anew = starts_anew(self.histogram_starts, histogram, |at| self.histograms[at].0);
             histogram += 1;
-            next.map(|(time, found)| (*time, Seen::Histogram(found)))
+            Some(Taken { time: *time, sample: Seen::Histogram(found), anew })
         })
     }
 }
@@ -286,18 +363,20 @@ fn last_two(window: &Window<'_>, notes: &mut Annotations, is_rate: bool) -> Opti
     for sample in window.samples() {
         pair = [pair[1], Some(sample)];
     }
-    let [Some((before_time, before)), Some((after_time, after))] = pair else { return None };
-    let seconds = after_time.millis_since(before_time) as f64 / 1000.0;
+    let [Some(before), Some(after)] = pair else { return None };
+    let anew = after.anew;
+    let seconds = after.time.millis_since(before.time) as f64 / 1000.0;
     if seconds == 0.0 {
         return None;
     }
-    match (before, after) {
+    match (before.sample, after.sample) {
         (Seen::Float(before), Seen::Float(after)) => {
-            let grown = if is_rate && after < before { after } else { after - before };
+            let is_reset = is_rate && (after < before || anew);
+            let grown = if is_reset { after } else { after - before };
             Some(Point::Float(if is_rate { grown / seconds } else { grown }))
         }
         (Seen::Histogram(before), Seen::Histogram(after)) => {
-            let mut grown = histogram::difference(window, notes, before, after, is_rate)?;
+            let mut grown = histogram::difference(window, notes, (before, after), is_rate, anew)?;
             if is_rate {
                 grown.divide(seconds);
             }
@@ -310,23 +389,26 @@ fn last_two(window: &Window<'_>, notes: &mut Annotations, is_rate: bool) -> Opti
     }
 }
 
-/// How often `counts` holds for a sample and the next one. With `anchored`, the last sample before
+/// How often `counts` holds for a sample and the next one, and for whether that one starts anew. With `anchored`, the last sample before
 /// the window is the first to be looked at.
-fn count_pairs(window: &Window<'_>, counts: impl Fn(Seen<'_>, Seen<'_>) -> bool) -> Option<Point> {
+fn count_pairs(
+    window: &Window<'_>,
+    counts: impl Fn(Seen<'_>, Seen<'_>, bool) -> bool,
+) -> Option<Point> {
     let mut skip = 0;
     if window.extension == Extension::Anchored {
-        let is_before = |(time, _): &(Timestamp, Seen<'_>)| time.as_millis() <= window.start;
+        let is_before = |taken: &Taken<'_>| taken.time.as_millis() <= window.start;
         let before = window.samples().take_while(is_before).count();
         if before == window.times.len() + window.histograms.len() {
             return None;
         }
         skip = before.saturating_sub(1);
     }
-    let mut samples = window.samples().skip(skip).map(|(_, sample)| sample);
+    let mut samples = window.samples().skip(skip);
     let mut before = samples.next()?;
     let mut count = 0;
     for after in samples {
-        count += usize::from(counts(before, after));
+        count += usize::from(counts(before.sample, after.sample, after.anew));
         before = after;
     }
     Some(Point::Float(count as f64))

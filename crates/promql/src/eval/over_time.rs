@@ -175,12 +175,12 @@ fn last(window: &Window<'_>) -> Option<(Timestamp, Point)> {
 }
 
 fn first(window: &Window<'_>) -> Option<(Timestamp, Point)> {
-    let (time, sample) = window.samples().next()?;
-    let point = match sample {
+    let first = window.samples().next()?;
+    let point = match first.sample {
         Seen::Float(value) => Point::Float(value),
         Seen::Histogram(histogram) => Point::Histogram(Arc::new(histogram.clone())),
     };
-    Some((time, point))
+    Some((first.time, point))
 }
 
 /// The time and value of the extreme, where `better` tells when a value beats the best so far.

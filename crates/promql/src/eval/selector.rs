@@ -15,8 +15,8 @@ use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series};
 use crate::annotations::Annotations;
 use crate::ast::{
-    At, BinaryOp, DurationExpr, DurationKind, Extension, MatrixSelector, Modifiers, Span,
-    VectorSelector,
+    At, BinaryOp, DurationExpr, DurationKind, Extension, MatrixSelector, Modifiers, NumberLiteral,
+    Span, VectorSelector,
 };
 use crate::limits::EvalError;
 use crate::position::Position;
@@ -39,12 +39,21 @@ impl Timing {
     }
 }
 
+/// What is taken of a sample.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Yields {
+    Value,
+    /// When it was taken, in seconds.
+    Timestamp,
+    /// When its counting began, in seconds; 0 if that is not known.
+    StartTimestamp,
+}
+
 /// An instant selector, its series found.
 pub(super) struct Instants {
     set: Box<dyn SeriesSet>,
     timing: Timing,
-    /// Give the time of a sample in seconds instead of its value.
-    timestamps: bool,
+    yields: Yields,
     smoothed: bool,
     position: Position,
     resolve_hints: bool,
@@ -62,7 +71,7 @@ impl Evaluation<'_> {
         &self,
         selector: &VectorSelector,
         grid: &Grid,
-        timestamps: bool,
+        yields: Yields,
     ) -> Evaluated<Instants> {
         let timing = self.timing(&selector.time)?;
         let smoothed = selector.extension == Extension::Smoothed;
@@ -77,7 +86,7 @@ impl Evaluation<'_> {
         let names_are_equal = self.names_are_equal(selector);
         let position = selector.position;
         let resolve_hints = self.needs_only_stats(selector);
-        Ok(Instants { set, timing, timestamps, smoothed, position, resolve_hints, names_are_equal })
+        Ok(Instants { set, timing, yields, smoothed, position, resolve_hints, names_are_equal })
     }
 
     pub(super) fn select(
@@ -150,18 +159,27 @@ impl Evaluation<'_> {
             let Some(newest) = float.max(histogram).filter(|t| t.as_millis() > oldest) else {
                 continue;
             };
-            let point = if float == Some(newest) {
-                Point::Float(columns.values[floats - 1])
+            let (point, start) = if float == Some(newest) {
+                let at = floats - 1;
+                (Point::Float(columns.values[at]), columns.starts.get(at))
             } else {
-                Point::Histogram(columns.histograms[histograms - 1].1.clone())
+                let at = histograms - 1;
+                let histogram = Arc::clone(&columns.histograms[at].1);
+                (Point::Histogram(histogram), columns.histogram_starts.get(at))
             };
             let is_stale = match &point {
                 Point::Float(value) => is_stale(*value),
                 Point::Histogram(histogram) => is_stale(histogram.sum),
             };
             if !is_stale {
-                let value = || Point::Float(newest.as_millis() as f64 / 1000.0);
-                series.column.set(step, Some(if instants.timestamps { value() } else { point }));
+                let point = match instants.yields {
+                    Yields::Value => point,
+                    Yields::Timestamp => Point::Float(newest.as_seconds()),
+                    Yields::StartTimestamp => {
+                        Point::Float(start.copied().unwrap_or_default().as_seconds())
+                    }
+                };
+                series.column.set(step, Some(point));
             }
         }
     }
@@ -369,6 +387,30 @@ pub(super) fn resolve_reset_hints(columns: &mut Columns) {
     }
 }
 
+/// Both lengths of time together.
+pub(super) fn sum(a: &Option<Span>, b: &Option<Span>) -> Option<Span> {
+    match (a, b) {
+        (None, other) | (other, None) => other.clone(),
+        (Some(Span::Millis(a)), Some(Span::Millis(b))) => Some(Span::Millis(a.saturating_add(*b))),
+        (Some(a), Some(b)) => {
+            let [a, b] = [a, b].map(|span| Box::new(as_expr(span)));
+            let kind = DurationKind::Binary(BinaryOp::Add, a, b);
+            Some(Span::Expr(Box::new(DurationExpr { kind, position: Position::default() })))
+        }
+    }
+}
+
+fn as_expr(span: &Span) -> DurationExpr {
+    match span {
+        Span::Expr(expr) => DurationExpr::clone(expr),
+        Span::Millis(millis) => {
+            let (value, position) = (*millis as f64 / 1000.0, Position::default());
+            let literal = NumberLiteral { value, is_duration: true, position };
+            DurationExpr { kind: DurationKind::Literal(literal), position }
+        }
+    }
+}
+
 fn duration_error(expr: &DurationExpr, message: &str) -> EvalError {
     let (start, end) = (expr.position.start, expr.position.end);
     EvalError::execution(format!("{start}:{end}: {message}"))
@@ -376,17 +418,22 @@ fn duration_error(expr: &DurationExpr, message: &str) -> EvalError {
 
 /// Range selectors do not see staleness markers.
 pub(super) fn drop_stale(columns: &mut Columns) {
-    if columns.values.iter().any(|value| is_stale(*value)) {
-        let mut kept = 0;
-        for index in 0..columns.values.len() {
-            if !is_stale(columns.values[index]) {
-                columns.values[kept] = columns.values[index];
-                columns.timestamps[kept] = columns.timestamps[index];
-                kept += 1;
-            }
-        }
-        columns.values.truncate(kept);
-        columns.timestamps.truncate(kept);
+    let Columns { timestamps, values, histograms, starts, histogram_starts } = columns;
+    if values.iter().any(|value| is_stale(*value)) {
+        let fresh: Vec<bool> = values.iter().map(|value| !is_stale(*value)).collect();
+        retain(timestamps, &fresh);
+        retain(values, &fresh);
+        retain(starts, &fresh);
     }
-    columns.histograms.retain(|(_, histogram)| !is_stale(histogram.sum));
+    if histograms.iter().any(|(_, histogram)| is_stale(histogram.sum)) {
+        let fresh: Vec<bool> = histograms.iter().map(|(_, h)| !is_stale(h.sum)).collect();
+        retain(histograms, &fresh);
+        retain(histogram_starts, &fresh);
+    }
+}
+
+/// Keeps the items at the places that are `true`; a list without items stays as it is.
+fn retain<T>(items: &mut Vec<T>, kept: &[bool]) {
+    let mut kept = kept.iter();
+    items.retain(|_| *kept.next().unwrap_or(&true));
 }

@@ -11,11 +11,11 @@ use std::ops::Range;
 use storage::Columns;
 
 use super::column::Column;
-use super::selector::Instants;
+use super::selector::{Instants, Yields};
 use super::window::Windows;
 use super::{Evaluated, Evaluation, Grid, Series, binary, calendar, histogram, labels, math};
 use crate::annotations::Annotations;
-use crate::ast::{Binary, BinaryOp, Call, Expr, Unary, ValueType};
+use crate::ast::{Binary, BinaryOp, Call, Expr, Unary, ValueType, VectorSelector};
 use crate::position::Position;
 
 /// Fewer series than this are not worth a further thread.
@@ -104,9 +104,7 @@ impl Evaluation<'_> {
         }
         match expr {
             Expr::Paren(paren) => self.stream(&paren.inner, grid),
-            Expr::Vector(selector) => {
-                Ok(Stream::new(Source::Instants(self.instants(selector, grid, false)?), grid))
-            }
+            Expr::Vector(selector) => self.instant_stream(selector, grid, Yields::Value),
             Expr::Unary(Unary { negative: false, inner, .. }) => self.stream(inner, grid),
             Expr::Unary(unary) => Ok(self.stream(&unary.inner, grid)?.then(Stage::Negate, true)),
             Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
@@ -128,6 +126,16 @@ impl Evaluation<'_> {
             },
             _ => self.ready(expr, grid),
         }
+    }
+
+    pub(super) fn instant_stream(
+        &self,
+        selector: &VectorSelector,
+        grid: &Grid,
+        yields: Yields,
+    ) -> Evaluated<Stream<'static>> {
+        let instants = self.instants(selector, grid, yields)?;
+        Ok(Stream::new(Source::Instants(instants), grid))
     }
 
     fn ready<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
@@ -175,6 +183,7 @@ impl Evaluation<'_> {
                     Stage::Floats(Box::new(move |step, value| math::round(value, nearest[step])))
                 }
                 "timestamp" => return self.timestamps(&call.args[0], grid),
+                "start_timestamp" => return self.start_timestamps(&call.args[0], grid),
                 _ => return self.ready(expr, grid),
             }
         };
@@ -199,12 +208,20 @@ impl Evaluation<'_> {
         Ok(stream.then(Stage::Floats(Box::new(apply)), true))
     }
 
+    /// When the counting of samples began; known of selected samples only.
+    fn start_timestamps<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
+        let Expr::Vector(selector) = expr.unwrapped() else {
+            return Ok(self.stream(expr, grid)?.then(Stage::Nothing, true));
+        };
+        let stage = Stage::Floats(Box::new(|_, value| value));
+        Ok(self.instant_stream(selector, grid, Yields::StartTimestamp)?.then(stage, true))
+    }
+
     /// When samples were taken; of anything but a selector, the time of evaluation.
     fn timestamps<'e>(&self, expr: &'e Expr, grid: &Grid) -> Evaluated<Stream<'e>> {
         if let Expr::Vector(selector) = expr.unwrapped() {
-            let instants = self.instants(selector, grid, true)?;
             let stage = Stage::Floats(Box::new(|_, value| value));
-            return Ok(Stream::new(Source::Instants(instants), grid).then(stage, true));
+            return Ok(self.instant_stream(selector, grid, Yields::Timestamp)?.then(stage, true));
         }
         let times: Vec<f64> = grid.times().map(|time| time as f64 / 1000.0).collect();
         let mut vector = self.vector(expr, grid)?;

@@ -59,7 +59,10 @@ pub(super) struct Window<'a> {
     pub(super) times: &'a [Timestamp],
     pub(super) values: &'a [f64],
     pub(super) histograms: &'a [(Timestamp, Arc<FloatHistogram>)],
-    /// Indexes into `values` of those that fell, if the function counts resets.
+    /// When the counting of samples began, as in [`Columns`].
+    pub(super) starts: &'a [Timestamp],
+    pub(super) histogram_starts: &'a [Timestamp],
+    /// Indexes into `values` of those that came after a reset, if the function counts resets.
     pub(super) resets: &'a [usize],
     /// How many samples of the series come before `values`: `resets` count from there.
     pub(super) skipped: usize,
@@ -230,8 +233,11 @@ impl Evaluation<'_> {
         self.limits.charge(size)?;
         resets.clear();
         if windows.function.counts_resets() {
-            let fell = |index: &usize| columns.values[*index] < columns.values[*index - 1];
-            resets.extend((1..columns.len()).filter(fell));
+            let is_reset = |index: &usize| {
+                columns.values[*index] < columns.values[*index - 1]
+                    || starts_anew(&columns.starts, *index, |at| columns.timestamps[at])
+            };
+            resets.extend((1..columns.len()).filter(is_reset));
         }
         self.slide(windows, grid, (columns, resets, &labels), series, annotations)?;
         self.limits.release(size);
@@ -283,6 +289,8 @@ impl Evaluation<'_> {
                 times: &columns.timestamps[floats.clone()],
                 values: &columns.values[floats.clone()],
                 histograms: &columns.histograms[histograms.clone()],
+                starts: part(&columns.starts, &floats),
+                histogram_starts: part(&columns.histogram_starts, &histograms),
                 resets: &resets[falls.clone()],
                 skipped: floats.start,
                 start,
@@ -321,6 +329,30 @@ impl Evaluation<'_> {
             annotations.possible_non_counter(position, metric);
         }
     }
+}
+
+/// The part of a column that may be missing.
+fn part<'a, T>(items: &'a [T], range: &std::ops::Range<usize>) -> &'a [T] {
+    items.get(range.clone()).unwrap_or_default()
+}
+
+/// Whether the start of a sample says that its counter was reset after the sample before.
+///
+/// A start at the very time of that sample says so of samples that each count anew, but not where
+/// the first start of a counter is just not known: then that sample has none. A start that is not
+/// before its own sample says nothing.
+pub(super) fn starts_anew(
+    starts: &[Timestamp],
+    index: usize,
+    time: impl Fn(usize) -> Timestamp,
+) -> bool {
+    let Some(before) = index.checked_sub(1) else { return false };
+    let known = |index: usize| {
+        let start = starts.get(index).copied();
+        start.filter(|start| *start != Timestamp::EPOCH && *start < time(index))
+    };
+    let (Some(start), previous) = (known(index), time(before)) else { return false };
+    start > previous || (start == previous && known(before).is_some())
 }
 
 /// Moves `range` on to the samples after `after` and up to `until`.

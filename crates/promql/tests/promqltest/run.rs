@@ -8,7 +8,7 @@ use std::time::Duration;
 use model::histogram::CounterReset;
 use model::{FloatHistogram, Labels, Sample, Timestamp, is_stale};
 use promql::ast::{At, Expr};
-use promql::notation::{SeriesLine, Value, parse_values};
+use promql::notation::{SeriesLine, Value, parse_starts, parse_values};
 use promql::{
     Answer, Cancel, Engine, EngineOptions, Features, SampleValue, Value as Got, VectorSample,
     parse_with,
@@ -71,23 +71,34 @@ fn load(
     with_custom_buckets: bool,
     lines: &[SeriesLine],
 ) -> Result<(), String> {
-    let mut series = Vec::new();
+    let mut series: Vec<(Labels, Vec<Value>)> = Vec::new();
     for line in lines.iter().filter(|line| !line.is_start_timestamps) {
+        series.retain(|(labels, _)| *labels != line.labels); // the last line of a series stands
         series.push((line.labels.clone(), parse_values(&line.values)?));
     }
     if with_custom_buckets {
         series.extend(classic::convert(&series));
     }
     for (labels, values) in &series {
-        for (index, value) in (0..).zip(values) {
-            let timestamp = Timestamp::from_millis(gap * index);
+        let about = |line: &&SeriesLine| line.is_start_timestamps && line.labels == *labels;
+        let starts = match lines.iter().find(about) {
+            Some(line) => parse_starts(&line.values)?,
+            None => Vec::new(),
+        };
+        for (index, value) in values.iter().enumerate() {
+            let timestamp = Timestamp::from_millis(gap * index as i64);
+            let start = starts.get(index).copied().flatten();
+            let start = start.map_or(Timestamp::EPOCH, |start| timestamp.plus_millis(start));
             match value {
                 Value::Omitted => {}
                 Value::Float(value) => {
                     let sample = Sample { timestamp, value: *value };
-                    memory.push(labels, sample).map_err(|reason| reason.message())?;
+                    let pushed = memory.push_started(labels, start, sample);
+                    pushed.map_err(|reason| reason.message())?;
                 }
-                Value::Histogram(histogram) => memory.push_histogram(labels, timestamp, histogram),
+                Value::Histogram(histogram) => {
+                    memory.push_started_histogram(labels, timestamp, start, histogram);
+                }
             }
         }
     }

@@ -5,15 +5,17 @@ use model::histogram::{CounterReset, IncompatibleSchemas};
 
 use crate::annotations::Annotations;
 use crate::eval::counters::Ends;
-use crate::eval::window::Window;
+use crate::eval::window::{Window, starts_anew};
 
 /// The increase from the first histogram of the window to the last, or, for gauges, the difference.
 ///
-/// Nothing, and a warning, where their buckets are of different kinds.
+/// With `from_zero`, it is known that the first began to count inside the window. Nothing, and a
+/// warning, where their buckets are of different kinds.
 pub(in crate::eval) fn increase(
     window: &Window<'_>,
     notes: &mut Annotations,
     is_counter: bool,
+    from_zero: bool,
 ) -> Option<FloatHistogram> {
     let (at, metric) = (window.position, window.metric());
     let histograms: Vec<&FloatHistogram> =
@@ -26,7 +28,12 @@ pub(in crate::eval) fn increase(
     // What comes before a reset does not count, so that its buckets need not be compatible.
     let empty;
     let mut previous = first;
-    if is_counter && histograms[1].is_reset_since(first) {
+    let is_reset = |index: usize, previous: &FloatHistogram| {
+        starts_anew(window.histogram_starts, index, |at| window.histograms[at].0)
+            || histograms[index].is_reset_since(previous)
+    };
+    let first_is_reset = is_counter && is_reset(1, first);
+    if first_is_reset {
         empty = FloatHistogram {
             schema: histograms[1].schema,
             custom_bounds: histograms[1].custom_bounds.clone(),
@@ -51,11 +58,16 @@ pub(in crate::eval) fn increase(
             notes.custom_buckets_reconciled(at, operation);
         }
     };
-    let combined = result.subtract(previous).ok()?;
-    note(notes, combined.bounds_reconciled, "subtraction");
+    if !from_zero {
+        let combined = result.subtract(previous).ok()?;
+        note(notes, combined.bounds_reconciled, "subtraction");
+    }
     if is_counter {
-        for histogram in &histograms[1..] {
-            if histogram.is_reset_since(previous) {
+        if from_zero {
+            previous = first;
+        }
+        for (index, histogram) in histograms.iter().enumerate().skip(1) {
+            if is_reset(index, previous) {
                 let combined = result.add(previous).ok()?;
                 note(notes, combined.bounds_reconciled, "addition");
             }
@@ -153,9 +165,9 @@ pub(in crate::eval) fn interpolated(
 pub(in crate::eval) fn difference(
     window: &Window<'_>,
     notes: &mut Annotations,
-    before: &FloatHistogram,
-    after: &FloatHistogram,
+    (before, after): (&FloatHistogram, &FloatHistogram),
     is_rate: bool,
+    anew: bool,
 ) -> Option<FloatHistogram> {
     let (at, metric) = (window.position, window.metric());
     let gauges = [before, after].map(|h| h.counter_reset == CounterReset::Gauge);
@@ -166,7 +178,7 @@ pub(in crate::eval) fn difference(
         notes.histogram_not_gauge(at, metric);
     }
     let mut result = after.clone();
-    if !is_rate || !after.is_reset_since(before) {
+    if !is_rate || !(anew || after.is_reset_since(before)) {
         match result.subtract(before) {
             Ok(combined) if combined.bounds_reconciled => {
                 notes.custom_buckets_reconciled(at, "subtraction");
