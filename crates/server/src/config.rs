@@ -24,7 +24,7 @@ const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug, Default)]
 pub struct Config {
     pub global: Global,
-    pub scrape_configs: Vec<ScrapeConfig>,
+    pub scrape_jobs: Vec<scrape::Job>,
     /// Of all rule files that there were when the configuration was read.
     pub rule_groups: Vec<RuleGroup>,
     pub alerting: AlertingConfig,
@@ -68,25 +68,32 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let yaml: ConfigYaml = serde_yaml_ng::from_str(text)?;
+        let yaml: ConfigYaml = serde_yaml_ng::from_str(text).map_err(located)?;
+        let global: Global = yaml.global.unwrap_or_default().try_into()?;
         let mut config = Self {
-            global: yaml.global.unwrap_or_default().try_into()?,
-            scrape_configs: yaml.scrape_configs,
+            scrape_jobs: resolve_jobs(yaml.scrape_configs, &global, directory)?,
+            global,
             rule_groups: load_rules(&find_rule_files(&yaml.rule_files, directory)?)?,
             alerting: yaml.alerting,
             remote_write: yaml.remote_write,
             out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
             shown: redact::without_secrets(text)?,
         };
-        for scrape in &mut config.scrape_configs {
-            scrape.set_directory(directory);
-        }
         for destination in &mut config.remote_write {
             destination.set_directory(directory);
         }
         config.alerting.set_directory(directory);
+        if let Some(name) = remote::send::shared_name(&config.remote_write) {
+            return Err(remote::send::SendError::SharedName(name.to_owned()).into());
+        }
         Ok(config)
     }
+}
+
+/// `serde_yaml_ng` does not print the place when it is the very first character of the file.
+fn located(error: serde_yaml_ng::Error) -> anyhow::Error {
+    let is_first = error.location().is_some_and(|at| (at.line(), at.column()) == (1, 1));
+    if is_first { anyhow::anyhow!("{error} at line 1 column 1") } else { error.into() }
 }
 
 #[derive(Deserialize)]
@@ -189,6 +196,22 @@ impl TryFrom<GlobalYaml> for Global {
         let external_labels = yaml.external_labels.into_iter().collect();
         Ok(Self { scrape_interval, scrape_timeout, evaluation_interval, external_labels })
     }
+}
+
+fn resolve_jobs(
+    mut configs: Vec<ScrapeConfig>,
+    global: &Global,
+    directory: &Path,
+) -> anyhow::Result<Vec<scrape::Job>> {
+    for config in &mut configs {
+        config.set_directory(directory);
+    }
+    let defaults = scrape::Defaults {
+        scrape_interval: global.scrape_interval,
+        scrape_timeout: global.scrape_timeout,
+        ..scrape::Defaults::default()
+    };
+    Ok(scrape::resolve(configs, &defaults)?)
 }
 
 /// Expands the patterns in the order in which they stand; each file counts once. A pattern that finds

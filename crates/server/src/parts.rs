@@ -106,12 +106,6 @@ impl Parts {
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
     pub(crate) async fn apply(&self, config: Config) -> anyhow::Result<()> {
         let external_labels = &config.global.external_labels;
-        let defaults = scrape::Defaults {
-            scrape_interval: config.global.scrape_interval,
-            scrape_timeout: config.global.scrape_timeout,
-            ..scrape::Defaults::default()
-        };
-        let jobs = scrape::resolve(config.scrape_configs, &defaults)?;
         let settings = rules::Settings {
             evaluation_interval: config.global.evaluation_interval,
             external_labels: external_labels.clone(),
@@ -122,7 +116,7 @@ impl Parts {
         self.notifier.apply(config.alerting, external_labels.clone());
         self.external_labels.send_replace(external_labels.clone());
         self.rules.apply(config.rule_groups, settings);
-        self.scrape.apply(jobs);
+        self.scrape.apply(config.scrape_jobs);
         Ok(())
     }
 
