@@ -57,7 +57,7 @@ fn config(file: &Path) -> bool {
             println!(
                 "{}: {} scrape jobs, {} rule groups, {} remote writes",
                 file.display(),
-                config.scrape_configs.len(),
+                config.scrape_jobs.len(),
                 config.rule_groups.len(),
                 config.remote_write.len()
             );

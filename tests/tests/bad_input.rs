@@ -52,14 +52,18 @@ fn a_bad_configuration_ends_the_start_with_its_file_place_and_reason() -> anyhow
     };
     check("global:\n  scrape_intervall: 5s\n", &["scrape_intervall", "line 2"])?;
     check("scrape_config: []\n", &["scrape_config", "line 1"])?;
-    check("global: {scrape_interval: 5\n", &["line 2"])?;
+    check("global: {scrape_interval: 5s\n", &["line 2"])?;
     check("global: {scrape_interval: soon}\n", &["soon", "scrape_interval"])?;
     check(
         "scrape_configs:\n- job_name: a\n  relabel_configs:\n  - {regex: '(', action: drop}\n",
         &["regex", "line 4"],
     )?;
-    check("scrape_configs:\n- job_name: a\n- job_name: a\n", &["\"a\""])?;
+    check("scrape_configs:\n- job_name: a\n- job_name: a\n", &["multiple", "job name"])?;
     check("remote_write:\n- url: nowhere\n", &["url", "nowhere"])?;
+    check(
+        "remote_write: [{url: 'http://a', name: b}, {url: 'http://c', name: b}]\n",
+        &["two destinations"],
+    )?;
     let rules = lab.directory().path().join("rules.yml");
     std::fs::write(&rules, "groups:\n- name: g\n  rules:\n  - {record: a, expr: 'sum(('}\n")?;
     let config = format!("rule_files: ['{}']\n", rules.display());

@@ -41,7 +41,7 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
     check(
         watershed(&lab, &["check", "rules", &good_rules, &bad_rules], "")?,
         false,
-        &["good-rules.yml: 1 groups, 1 rules", "bad-rules.yml:4"],
+        &["good-rules.yml: 1 groups, 1 rules", "bad-rules.yml: 4:"],
     );
 
     let good = file("good.yml", "rule_files: [good-rules.yml]\nscrape_configs: [{job_name: a}]\n")?;
@@ -51,7 +51,7 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
         &["1 scrape jobs, 1 rule groups"],
     );
     let bad = file("bad.yml", "rule_files: [bad-rules.yml]\n")?;
-    check(watershed(&lab, &["check", "config", &bad], "")?, false, &["bad-rules.yml:4"]);
+    check(watershed(&lab, &["check", "config", &bad], "")?, false, &["bad-rules.yml: 4:"]);
     let typo = file("typo.yml", "globl: {}\n")?;
     check(
         watershed(&lab, &["check", "config", &typo], "")?,
