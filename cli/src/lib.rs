@@ -7,6 +7,7 @@
 pub mod check;
 pub mod demo;
 pub mod query;
+pub mod rule_tests;
 pub mod simulator;
 
 pub mod client;

@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cli::{check, demo, query, simulator};
+use cli::{check, demo, query, rule_tests, simulator};
 
 /// Checks, asks and demonstrates a Watershed.
 #[derive(Debug, Parser)]
@@ -19,6 +19,8 @@ struct CommandLine {
 enum Command {
     /// Say whether files are what a server would take
     Check(check::CheckArgs),
+    /// Try rules on series that are made up
+    Rules(rule_tests::RulesArgs),
     /// Ask a server that speaks the Prometheus HTTP API
     Query(query::QueryArgs),
     /// Run a whole tree on this machine
@@ -31,6 +33,7 @@ enum Command {
 async fn main() -> ExitCode {
     let outcome = match CommandLine::parse().command {
         Command::Check(arguments) => check::run(&arguments),
+        Command::Rules(arguments) => rule_tests::run(arguments).await,
         Command::Query(arguments) => query::run(arguments).await,
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Simulator(arguments) => simulator::run(arguments).await,

@@ -64,6 +64,36 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
     Ok(())
 }
 
+#[test]
+fn rules_test_says_which_tests_passed_and_what_differed() -> anyhow::Result<()> {
+    let lab = Lab::new()?;
+    let directory = lab.directory().path();
+    let test = |value: u32| {
+        format!(
+            "rule_files: [rules.yml]\ntests:\n- input_series: [{{series: up, values: 1}}]\n  \
+             promql_expr_test: [{{expr: r, exp_samples: [{{labels: r, value: {value}}}]}}]\n"
+        )
+    };
+    let rules = "groups: [{name: g, rules: [{record: r, expr: up * 2}]}]";
+    std::fs::write(directory.join("rules.yml"), rules)?;
+    for (name, value, succeeds, expect) in [
+        ("right.yml", 2, true, "right.yml: 1 tests passed"),
+        (
+            "wrong.yml",
+            3,
+            false,
+            "wrong.yml: expr: \"r\", time: 0s, exp: [\n    r 3], got: [\n    r 2]",
+        ),
+    ] {
+        let path = directory.join(name);
+        std::fs::write(&path, test(value))?;
+        let got = watershed(&lab, &["rules", "test", &path.display().to_string()], "")?;
+        assert_eq!(got.0, succeeds, "{}", got.1);
+        assert!(got.1.contains(expect), "expected {expect:?} in {}", got.1);
+    }
+    Ok(())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn query_asks_a_real_prometheus() -> anyhow::Result<()> {
     let lab = Lab::new()?;
