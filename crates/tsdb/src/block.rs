@@ -12,7 +12,6 @@
 mod chunks;
 mod index_reader;
 mod index_writer;
-mod mapped;
 pub(crate) mod meta;
 mod tombstones;
 

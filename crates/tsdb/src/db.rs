@@ -29,6 +29,7 @@ use crate::block::Block;
 #[cfg(test)]
 use crate::block::meta::BlockMeta;
 use crate::head::Head;
+use crate::head::spill::Spill;
 use crate::lock::DirLock;
 use crate::log::{LogPosition, LogReader};
 use crate::metrics::Metrics;
@@ -43,8 +44,7 @@ use replay::Replay;
 
 /// How far ahead of the clock samples may be.
 const AHEAD_MAX: Duration = Duration::from_secs(600);
-/// What Prometheus derives from its log and we do not keep up: it would mislead the next Prometheus
-/// on this directory, which does without.
+/// What is derived from the log, ours or Prometheus': stale after a start, and made anew.
 const DERIVED: [&str; 2] = ["chunks_head", "chunk_snapshot."];
 
 #[derive(Clone, Debug)]
@@ -101,7 +101,8 @@ pub struct Db {
     holds: Mutex<HashMap<String, LogPosition>>,
     hooks: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
     spare_batches: Mutex<Vec<Vec<Pending>>>,
-    maintenance: Mutex<()>,
+    /// Held by whoever maintains the database.
+    maintenance: Mutex<Spill>,
     _lock: DirLock,
 }
 
@@ -147,6 +148,8 @@ impl Db {
             Some(writer)
         };
         replay.report();
+        let mut spill = Spill::new(&options.dir);
+        spill.run(&head).map_err(io_error("write chunks in", &options.dir))?;
         let log_end = writer.position();
         let db = Self {
             committer: Mutex::new(Committer::new(writer, late_writer, options.sync_before_ack)),
@@ -160,7 +163,7 @@ impl Db {
             holds: Mutex::default(),
             hooks: RwLock::default(),
             spare_batches: Mutex::default(),
-            maintenance: Mutex::default(),
+            maintenance: Mutex::new(spill),
             _lock: lock,
         };
         db.update_gauges();
@@ -191,12 +194,13 @@ impl Db {
     /// shortens the log. Call it every minute or so, off the async threads; it returns at once when
     /// there is nothing to do, and after minutes when there is much.
     pub fn maintain(&self) -> io::Result<()> {
-        let _alone = self.maintenance.lock();
+        let mut spill = self.maintenance.lock();
         while let Some(end) = self.head_due() {
             self.compact_head(end)?;
         }
         self.remove_expired_blocks()?;
         self.compact_blocks()?;
+        spill.run(&self.head)?;
         self.update_gauges();
         Ok(())
     }
@@ -357,6 +361,12 @@ impl Db {
     /// not block.
     pub fn on_commit(&self, wake: Box<dyn Fn() + Send + Sync>) {
         self.hooks.write().push(wake);
+    }
+
+    /// From now on every full chunk leaves memory at the next maintenance.
+    #[cfg(test)]
+    pub(crate) fn spill_eagerly(&self) {
+        *self.maintenance.lock() = Spill::eager(&self.options.dir);
     }
 
     #[cfg(test)]

@@ -20,6 +20,7 @@ pub(crate) mod out_of_order;
 pub(crate) mod postings;
 pub(crate) mod series;
 pub(crate) mod snapshots;
+pub(crate) mod spill;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -95,6 +96,14 @@ impl Shard {
             self.series.resize_with(within + 1, || None);
         }
         self.series[within] = Some(series);
+    }
+
+    /// The series of this shard, which is number `shard`.
+    fn entries(&self, shard: usize) -> impl Iterator<Item = (Place, &Series)> {
+        self.series.iter().enumerate().filter_map(move |(within, series)| {
+            let series = series.as_ref()?;
+            Some((Place { slot: slot_of(shard, within), generation: series.generation }, series))
+        })
     }
 
     fn late(&mut self) -> impl Iterator<Item = &mut Series> {

@@ -297,10 +297,28 @@ impl Drop for Prometheus {
     }
 }
 
+/// What is on the disk besides when we are killed.
+fn leave_chunks_of_the_head(dir: &Path) {
+    let db = open(dir);
+    db.spill_eagerly();
+    db.maintain().unwrap();
+    let (there, aside) = (dir.join("chunks_head"), dir.join("aside"));
+    fs::create_dir(&aside).unwrap();
+    for entry in fs::read_dir(&there).unwrap() {
+        let entry = entry.unwrap();
+        fs::copy(entry.path(), aside.join(entry.file_name())).unwrap();
+    }
+    assert!(fs::read_dir(&aside).unwrap().count() > 0);
+    drop(db);
+    fs::remove_dir(&there).unwrap();
+    fs::rename(aside, there).unwrap();
+}
+
 #[test]
 fn prometheus_starts_on_our_directory_and_keeps_others_out() {
     let dir = tempfile::tempdir().unwrap();
     let ours = write_directory(dir.path());
+    leave_chunks_of_the_head(dir.path());
     let server = Prometheus::start(dir.path());
     assert_eq!(server.samples("metric", START + 400 * MINUTE), ours);
 

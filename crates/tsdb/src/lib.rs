@@ -18,6 +18,7 @@ mod chunk;
 mod codec;
 mod head;
 mod lock;
+mod mapped;
 mod wal;
 
 #[cfg(test)]

@@ -12,8 +12,8 @@ use std::fs::{self, File};
 use std::io::{self, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
-use super::mapped::Mapped;
 use crate::codec::{Decoder, put_uvarint};
+use crate::mapped::Mapped;
 
 const HEADER: [u8; 8] = [0x85, 0xBD, 0x40, 0xDD, 1, 0, 0, 0];
 const FILE_BYTES_MAX: u64 = 512 << 20;

@@ -14,8 +14,8 @@ use roaring::RoaringBitmap;
 
 use super::ChunkMeta;
 use super::index_writer::{MAGIC, SERIES_ALIGN, VERSION};
-use super::mapped::Mapped;
 use crate::codec::Decoder;
+use crate::mapped::Mapped;
 
 /// Of the values of one name every so manieth has its place kept.
 const TABLE_STEP: usize = 32;

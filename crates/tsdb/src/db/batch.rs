@@ -14,19 +14,23 @@ pub(super) struct Batch<'db> {
     db: &'db Db,
     samples: Vec<Pending>,
     metadata: Vec<(String, Metadata)>,
+    /// The series that was found last: no need to look whether it is there.
+    found: Option<SeriesRef>,
 }
 
 impl<'db> Batch<'db> {
     pub(super) fn new(db: &'db Db) -> Self {
         let samples = db.spare_batches.lock().pop().unwrap_or_default();
-        Self { db, samples, metadata: Vec::new() }
+        Self { db, samples, metadata: Vec::new(), found: None }
     }
 }
 
 impl Appender for Batch<'_> {
     fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef> {
         let series = self.db.head.keys.get(key)?;
-        self.db.head.contains(series.into()).then_some(series)
+        let found = self.db.head.contains(series.into()).then_some(series);
+        self.found = found.or(self.found);
+        found
     }
 
     fn series(
@@ -41,12 +45,13 @@ impl Appender for Batch<'_> {
         if let Some(key) = key {
             self.db.head.remember(key, place);
         }
+        self.found = Some(place.into());
         Ok(place.into())
     }
 
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
         let place = Place::from(series);
-        if !self.db.head.contains(place) {
+        if self.found != Some(series) && !self.db.head.contains(place) {
             return Err(AppendError::UnknownSeries(series));
         }
         let given = self.samples.len() as u32;

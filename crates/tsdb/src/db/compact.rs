@@ -82,7 +82,7 @@ impl Db {
         let mut staying = RecordBuilder::new();
         self.head.each_late(|series| {
             let leaving = series.late_prepare_to_leave(end);
-            let leaving = leaving.iter().flat_map(|chunk| samples_of(&chunk.bytes));
+            let leaving = leaving.iter().flat_map(|chunk| samples_of(chunk.bytes()));
             ranges.extend(leaving.map(|sample| range_of(sample.timestamp)));
             for sample in series.late_staying() {
                 staying.sample(LoggedSample { series: series.number, sample });
@@ -167,10 +167,10 @@ fn chunks_in(series: &Series, range: TimeRange) -> Vec<ChunkData> {
     let mut chunks = series.full_chunks(range).to_vec();
     chunks.extend(series.open_as_full(range));
     let late = series.late_leaving().iter().filter(|chunk| chunk.overlaps(range));
-    let mut late: Vec<Sample> = late.flat_map(|chunk| samples_of(&chunk.bytes)).collect();
+    let mut late: Vec<Sample> = late.flat_map(|chunk| samples_of(chunk.bytes())).collect();
     if !late.is_empty() {
         late.retain(|sample| range.contains(sample.timestamp));
-        late.extend(chunks.iter().flat_map(|chunk| samples_of(&chunk.bytes)));
+        late.extend(chunks.iter().flat_map(|chunk| samples_of(chunk.bytes())));
         chunks = FullChunk::run(&in_order(late)).collect();
     }
     chunks.into_iter().map(ChunkData::from).collect()
@@ -185,7 +185,7 @@ fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
 
 impl From<FullChunk> for ChunkData {
     fn from(chunk: FullChunk) -> Self {
-        Self { start: chunk.start, end: chunk.end, encoding: XOR, bytes: chunk.bytes }
+        Self { start: chunk.start, end: chunk.end, encoding: XOR, bytes: chunk.to_shared() }
     }
 }
 

@@ -134,14 +134,14 @@ impl HeadSet {
     fn read_series(&self, series: &CutSeries, columns: &mut Columns) -> Result<(), BadChunk> {
         let first = columns.len();
         for chunk in &self.full[series.full.clone()] {
-            read_chunk(&chunk.bytes, series.range, columns)?;
+            read_chunk(chunk.bytes(), series.range, columns)?;
         }
         if !series.open.is_empty() {
             read_chunk(&self.open[series.open.clone()], series.range, columns)?;
         }
         if let Some(late) = &series.late {
             for chunk in &late.chunks {
-                read_chunk(&chunk.bytes, self.range, columns)?;
+                read_chunk(chunk.bytes(), self.range, columns)?;
             }
             late.samples.iter().for_each(|&sample| columns.push(sample));
             sort_from(columns, first);

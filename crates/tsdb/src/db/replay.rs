@@ -12,11 +12,11 @@ use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
 
-use model::{Labels, Sample};
+use model::{Labels, Sample, Timestamp};
 use tracing::{error, info, warn};
 
-use crate::head::Head;
-use crate::log::{LogSeries, LoggedSample};
+use crate::head::{Head, Place};
+use crate::log::LoggedSample;
 use crate::metrics::Metrics;
 use crate::wal::record::{BadRecord, LoggedMetadata, Record, SamplesRecord, holds_data};
 use crate::wal::segment::{SegmentError, SegmentReader};
@@ -123,37 +123,47 @@ impl Replay<'_> {
     }
 
     fn samples(&mut self, samples: SamplesRecord<'_>) -> Result<(), BadRecord> {
+        let index = self.head.index.read();
+        let (mut oldest, mut newest) = (Timestamp::MAX, Timestamp::MIN);
         for logged in samples {
             let LoggedSample { series, sample } = logged?;
             self.samples += 1;
-            self.sample(series, sample);
+            if !self.is_late && sample.timestamp < self.head.bounds.valid_from() {
+                continue;
+            }
+            let Some(place) = index.by_number(series) else {
+                self.unknown += 1;
+                continue;
+            };
+            if self.sample(place, sample) {
+                oldest = oldest.min(sample.timestamp);
+                newest = newest.max(sample.timestamp);
+            }
+        }
+        if oldest <= newest {
+            self.head.bounds.include(oldest, newest);
         }
         Ok(())
     }
 
-    fn sample(&mut self, number: LogSeries, sample: Sample) {
+    /// Whether the sample was new.
+    fn sample(&self, place: Place, sample: Sample) -> bool {
         let at = sample.timestamp;
-        if !self.is_late && at < self.head.bounds.valid_from() {
-            return;
-        }
-        let Some(place) = self.head.index.read().by_number(number) else {
-            self.unknown += 1;
-            return;
-        };
         let mut shard = self.head.shard_of(place);
-        let Some(series) = shard.get_mut(place) else { return };
+        let Some(series) = shard.get_mut(place) else { return false };
         if self.is_late {
             if series.value_at(at).is_some() {
-                return;
+                return false;
             }
             series.begin_commit(0);
             series.push_out_of_order(sample);
-        } else if series.newest().is_none_or(|newest| at > newest.timestamp) {
-            series.push(sample);
-        } else {
-            return;
+            return true;
         }
-        self.head.bounds.include(at, at);
+        let is_newest = series.newest().is_none_or(|newest| at > newest.timestamp);
+        if is_newest {
+            series.push(sample);
+        }
+        is_newest
     }
 
     pub(super) fn report(&self) {

@@ -9,7 +9,7 @@
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
-use std::hash::{BuildHasher, Hasher, RandomState};
+use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
 
 use hashbrown::HashTable;
 use model::{Labels, METRIC_NAME};
@@ -22,6 +22,9 @@ use crate::log::{LogPosition, LogSeries};
 
 #[path = "index/select.rs"]
 mod select;
+
+/// The golden ratio's fraction: multiplying by it spreads small integers over all bits.
+const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
 
 type NameId = u32;
 type PairId = u32;
@@ -66,11 +69,30 @@ pub(crate) struct Index {
 #[derive(Debug, Default)]
 struct Numbers {
     next: u64,
-    series: HashMap<u64, Slot>,
+    series: HashMap<u64, Slot, BuildHasherDefault<NumberHasher>>,
     /// Further numbers of one series: it had left the head, or another program wrote the log.
     aliases: HashMap<Slot, Vec<LogSeries>>,
     /// Series that left the head while the log before this position was still to be forwarded.
     departed: HashMap<u64, (Labels, LogPosition)>,
+}
+
+/// Numbers count up, whoever chose them: a multiplication spreads them.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("a number hashes as one u64");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(FACTOR);
+        self.0 ^= self.0 >> 32;
+    }
 }
 
 impl Index {
@@ -319,7 +341,6 @@ fn hash_text(seed: u64, text: &str) -> u64 {
 
 /// Pair ids are our own and small: a multiplicative hash spreads them well enough.
 fn hash_list(list: &[PairId]) -> u64 {
-    const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;
     let fold =
         |hash: u64, &id: &PairId| (hash.rotate_left(25) ^ u64::from(id)).wrapping_mul(FACTOR);
     let hash = list.iter().fold(0, fold);

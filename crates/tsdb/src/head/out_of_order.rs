@@ -51,7 +51,7 @@ impl OutOfOrder {
     /// reader sees all there is.
     pub(crate) fn prepare_to_leave(&mut self, before: Timestamp) {
         let chunks = self.leaving.drain(..).chain(self.chunks.drain(..));
-        let mut samples: Vec<Sample> = chunks.flat_map(|chunk| samples_of(&chunk.bytes)).collect();
+        let mut samples: Vec<Sample> = chunks.flat_map(|chunk| samples_of(chunk.bytes())).collect();
         samples.append(&mut self.recent);
         samples.sort_unstable_by_key(|sample| sample.timestamp);
         let staying = samples.partition_point(|sample| sample.timestamp < before);
@@ -70,7 +70,7 @@ impl OutOfOrder {
     }
 
     pub(crate) fn staying(&self) -> Vec<Sample> {
-        self.chunks.iter().flat_map(|chunk| samples_of(&chunk.bytes)).collect()
+        self.chunks.iter().flat_map(|chunk| samples_of(chunk.bytes())).collect()
     }
 
     /// Drops what is in a block now; gives the oldest time that is left.

@@ -11,6 +11,7 @@ use std::sync::Arc;
 use model::{Sample, TimeRange, Timestamp};
 
 use super::out_of_order::OutOfOrder;
+use super::spill::SpilledChunk;
 use crate::chunk::{XorChunk, XorSamples};
 use crate::log::LogSeries;
 
@@ -26,12 +27,34 @@ const SAMPLES_LIMIT: usize = 2 * SAMPLES_WANTED;
 pub(crate) struct FullChunk {
     pub(crate) start: Timestamp,
     pub(crate) end: Timestamp,
-    pub(crate) bytes: Arc<[u8]>,
+    bytes: ChunkBytes,
+}
+
+#[derive(Clone, Debug)]
+enum ChunkBytes {
+    Heap(Arc<[u8]>),
+    File(SpilledChunk),
 }
 
 impl FullChunk {
     pub(crate) fn new(start: Timestamp, chunk: &XorChunk) -> Self {
-        Self { start, end: chunk.last().timestamp, bytes: chunk.bytes().into() }
+        let bytes = ChunkBytes::Heap(chunk.bytes().into());
+        Self { start, end: chunk.last().timestamp, bytes }
+    }
+
+    pub(crate) fn bytes(&self) -> &[u8] {
+        match &self.bytes {
+            ChunkBytes::Heap(bytes) => bytes,
+            ChunkBytes::File(chunk) => chunk.bytes(),
+        }
+    }
+
+    /// The bytes, to share.
+    pub(crate) fn to_shared(&self) -> Arc<[u8]> {
+        match &self.bytes {
+            ChunkBytes::Heap(bytes) => Arc::clone(bytes),
+            ChunkBytes::File(chunk) => chunk.bytes().into(),
+        }
     }
 
     /// Chunks of samples that are sorted by time.
@@ -51,7 +74,7 @@ impl FullChunk {
         if !TimeRange::new(self.start, self.end).contains(at) {
             None
         } else {
-            value_at(&self.bytes, at)
+            value_at(self.bytes(), at)
         }
     }
 }
@@ -208,6 +231,18 @@ impl Series {
 
     pub(crate) fn late_leaving(&self) -> &[FullChunk] {
         self.out_of_order.as_ref().map_or(&[], |samples| samples.leaving())
+    }
+
+    /// The full chunks in order that are in memory.
+    pub(crate) fn chunks_in_memory(&self) -> impl Iterator<Item = &FullChunk> {
+        self.full.iter().filter(|chunk| matches!(chunk.bytes, ChunkBytes::Heap(_)))
+    }
+
+    /// Lets go of the bytes of the chunk that begins at `start`: they are in a file now.
+    pub(crate) fn spilled(&mut self, start: Timestamp, chunk: SpilledChunk) {
+        if let Ok(found) = self.full.binary_search_by_key(&start, |chunk| chunk.start) {
+            self.full[found].bytes = ChunkBytes::File(chunk);
+        }
     }
 
     /// The samples out of order that do not leave, right after that was decided.
