@@ -3,14 +3,12 @@
 //! Alertmanagers are listed in `static_configs`; what else Prometheus can say of them is refused by
 //! name ([`Unsupported`]), so that nothing that was asked for is silently left out.
 
-use std::fmt;
 use std::path::Path;
 use std::time::Duration;
 
-use model::{Labels, LabelsBuilder};
+use model::{Labels, LabelsBuilder, Unsupported};
 use relabel::{RelabelStep, Verdict, relabel};
 use serde::Deserialize;
-use serde::de::{Deserializer, Visitor};
 use url::Url;
 
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
@@ -147,24 +145,6 @@ struct StaticYaml {
     targets: Vec<String>,
     #[serde(default)]
     labels: std::collections::BTreeMap<String, String>,
-}
-
-/// A key that Prometheus knows and we do not: an error that serde places at the key's value.
-#[derive(Debug, Default)]
-struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Self) // whose visitor takes no type of value
-    }
-}
-
-impl Visitor<'_> for Unsupported {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("no such key: it is not supported (Alertmanagers: static_configs, over http)")
-    }
 }
 
 impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {

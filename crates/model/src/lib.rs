@@ -11,6 +11,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod sample;
 pub mod time;
+mod unsupported;
 
 pub use alert::Alert;
 pub use histogram::FloatHistogram;
@@ -19,6 +20,7 @@ pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
 pub use sample::{STALE_NAN, Sample, is_stale};
 pub use time::{TimeRange, Timestamp};
+pub use unsupported::Unsupported;
 
 /// The label that holds a series' metric name.
 pub const METRIC_NAME: &str = "__name__";

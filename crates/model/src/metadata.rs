@@ -30,6 +30,34 @@ impl MetricType {
         }
     }
 
+    /// As remote write and the log number the types.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Counter => 1,
+            Self::Gauge => 2,
+            Self::Histogram => 3,
+            Self::GaugeHistogram => 4,
+            Self::Summary => 5,
+            Self::Info => 6,
+            Self::StateSet => 7,
+        }
+    }
+
+    /// Undoes [`MetricType::number`]; what is no type's number is unknown.
+    pub const fn from_number(number: u64) -> Self {
+        match number {
+            1 => Self::Counter,
+            2 => Self::Gauge,
+            3 => Self::Histogram,
+            4 => Self::GaugeHistogram,
+            5 => Self::Summary,
+            6 => Self::Info,
+            7 => Self::StateSet,
+            _ => Self::Unknown,
+        }
+    }
+
     /// `untyped` is text format 0.0.4's word for unknown; a word of no format gives `None`.
     pub fn parse(text: &str) -> Option<Self> {
         Some(match text {

@@ -4,18 +4,17 @@
 
 mod redact;
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
-use std::{fmt, fs};
 
 use alerts::AlertingConfig;
 use anyhow::Context as _;
-use model::Labels;
+use model::{Labels, Unsupported};
 use remote::RemoteWriteConfig;
 use rules::RuleGroup;
 use scrape::ScrapeConfig;
-use serde::de::Visitor;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -110,15 +109,15 @@ struct ConfigYaml {
     remote_write: Vec<RemoteWriteConfig>,
     storage: Option<StorageYaml>,
     #[serde(default, rename = "runtime")]
-    _runtime: Option<Unsupported>,
+    _runtime: Unsupported,
     #[serde(default, rename = "scrape_config_files")]
-    _scrape_config_files: Option<Unsupported>,
+    _scrape_config_files: Unsupported,
     #[serde(default, rename = "remote_read")]
-    _remote_read: Option<Unsupported>,
+    _remote_read: Unsupported,
     #[serde(default, rename = "tracing")]
-    _tracing: Option<Unsupported>,
+    _tracing: Unsupported,
     #[serde(default, rename = "otlp")]
-    _otlp: Option<Unsupported>,
+    _otlp: Unsupported,
 }
 
 #[derive(Default, Deserialize)]
@@ -133,11 +132,11 @@ struct GlobalYaml {
     #[serde(default)]
     external_labels: std::collections::BTreeMap<String, String>,
     #[serde(default, rename = "query_log_file")]
-    _query_log_file: Option<Unsupported>,
+    _query_log_file: Unsupported,
     #[serde(default, rename = "rule_query_offset")]
-    _rule_query_offset: Option<Unsupported>,
+    _rule_query_offset: Unsupported,
     #[serde(default, rename = "scrape_protocols")]
-    _scrape_protocols: Option<Unsupported>,
+    _scrape_protocols: Unsupported,
 }
 
 #[derive(Deserialize)]
@@ -145,7 +144,7 @@ struct GlobalYaml {
 struct StorageYaml {
     tsdb: Option<TsdbYaml>,
     #[serde(default, rename = "exemplars")]
-    _exemplars: Option<Unsupported>,
+    _exemplars: Unsupported,
 }
 
 #[derive(Deserialize)]
@@ -153,27 +152,6 @@ struct StorageYaml {
 struct TsdbYaml {
     #[serde(default, with = "model::duration::text::optional")]
     out_of_order_time_window: Option<Duration>,
-}
-
-/// A key that Prometheus knows and Watershed does not yet: an error where it stands, rather than a
-/// setting that silently does nothing.
-struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct NoValue;
-
-        /// No `visit` method takes a value, so that the error has the value's place.
-        impl Visitor<'_> for NoValue {
-            type Value = Unsupported;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("no value: the key is not supported by this version of Watershed")
-            }
-        }
-
-        deserializer.deserialize_any(NoValue)
-    }
 }
 
 impl TryFrom<GlobalYaml> for Global {

@@ -131,7 +131,7 @@ pub(super) fn metadata(mut message: Reader<'_>) -> Result<(String, Metadata), Ma
     let (mut family, mut metadata) = (String::new(), Metadata::default());
     while let Some(field) = message.field()? {
         match field.number {
-            1 => metadata.metric_type = metric_type(field.varint()?),
+            1 => metadata.metric_type = MetricType::from_number(field.varint()?),
             2 => family = text(field.bytes()?),
             4 => metadata.help = text(field.bytes()?),
             5 => metadata.unit = text(field.bytes()?),
@@ -139,18 +139,4 @@ pub(super) fn metadata(mut message: Reader<'_>) -> Result<(String, Metadata), Ma
         }
     }
     Ok((family, metadata))
-}
-
-/// The numbers of `MetricType`, the same in both versions.
-pub(super) fn metric_type(number: u64) -> MetricType {
-    match number {
-        1 => MetricType::Counter,
-        2 => MetricType::Gauge,
-        3 => MetricType::Histogram,
-        4 => MetricType::GaugeHistogram,
-        5 => MetricType::Summary,
-        6 => MetricType::Info,
-        7 => MetricType::StateSet,
-        _ => MetricType::Unknown,
-    }
 }

@@ -4,12 +4,12 @@
 //! - WALK-2: as WALK-1, for this version.
 //! - Schema: `proto/io/prometheus/write/v2/types.proto`.
 
-use model::{METRIC_NAME, Metadata, Sample};
+use model::{METRIC_NAME, Metadata, MetricType, Sample};
 use storage::SeriesKey;
 
 use crate::receive::key::KeySecret;
 use crate::receive::labels::{InvalidLabels, RawPair};
-use crate::receive::v1::{metric_type, sample};
+use crate::receive::v1::sample;
 use crate::wire::{Malformed, Reader};
 
 /// A request's texts and their hashes.
@@ -98,7 +98,7 @@ impl MetadataRefs {
         let text =
             |symbol| symbols.text(symbol).map(|text| String::from_utf8_lossy(text).into_owned());
         Ok(Metadata {
-            metric_type: metric_type(self.metric_type),
+            metric_type: MetricType::from_number(self.metric_type),
             help: text(self.help)?,
             unit: text(self.unit)?,
         })

@@ -12,10 +12,9 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
-use model::duration;
+use model::{Unsupported, duration};
 use relabel::RelabelStep;
 use serde::Deserialize;
-use serde::de::IgnoredAny;
 use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
@@ -126,20 +125,34 @@ struct RemoteWriteYaml {
     send_native_histograms: bool,
     protobuf_message: Option<String>,
     // Prometheus has these too; a file that uses one must not seem to work.
-    sigv4: Option<IgnoredAny>,
-    oauth2: Option<IgnoredAny>,
-    azuread: Option<IgnoredAny>,
-    google_iam: Option<IgnoredAny>,
-    tls_config: Option<IgnoredAny>,
-    proxy_url: Option<IgnoredAny>,
-    no_proxy: Option<IgnoredAny>,
-    proxy_from_environment: Option<IgnoredAny>,
-    proxy_connect_header: Option<IgnoredAny>,
-    http_headers: Option<IgnoredAny>,
-    enable_http2: Option<IgnoredAny>,
-    round_robin_dns: Option<IgnoredAny>,
-    bearer_token: Option<IgnoredAny>,
-    bearer_token_file: Option<IgnoredAny>,
+    #[serde(default, rename = "sigv4")]
+    _sigv4: Unsupported,
+    #[serde(default, rename = "oauth2")]
+    _oauth2: Unsupported,
+    #[serde(default, rename = "azuread")]
+    _azuread: Unsupported,
+    #[serde(default, rename = "google_iam")]
+    _google_iam: Unsupported,
+    #[serde(default, rename = "tls_config")]
+    _tls_config: Unsupported,
+    #[serde(default, rename = "proxy_url")]
+    _proxy_url: Unsupported,
+    #[serde(default, rename = "no_proxy")]
+    _no_proxy: Unsupported,
+    #[serde(default, rename = "proxy_from_environment")]
+    _proxy_from_environment: Unsupported,
+    #[serde(default, rename = "proxy_connect_header")]
+    _proxy_connect_header: Unsupported,
+    #[serde(default, rename = "http_headers")]
+    _http_headers: Unsupported,
+    #[serde(default, rename = "enable_http2")]
+    _enable_http2: Unsupported,
+    #[serde(default, rename = "round_robin_dns")]
+    _round_robin_dns: Unsupported,
+    #[serde(default, rename = "bearer_token")]
+    _bearer_token: Unsupported,
+    #[serde(default, rename = "bearer_token_file")]
+    _bearer_token_file: Unsupported,
 }
 
 #[derive(Deserialize)]
@@ -156,7 +169,8 @@ struct QueueYaml {
     #[serde(with = "duration::text")]
     max_backoff: Duration,
     retry_on_http_429: bool,
-    sample_age_limit: Option<IgnoredAny>,
+    #[serde(default, rename = "sample_age_limit")]
+    _sample_age_limit: Unsupported,
 }
 
 #[derive(Deserialize)]
@@ -183,7 +197,7 @@ impl Default for QueueYaml {
             min_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
             retry_on_http_429: true,
-            sample_age_limit: None,
+            _sample_age_limit: Unsupported,
         }
     }
 }
@@ -231,21 +245,6 @@ impl RemoteWriteYaml {
     fn unsupported(&self) -> Option<&'static str> {
         let v1 = "prometheus.WriteRequest";
         let set = [
-            ("sigv4", self.sigv4.is_some()),
-            ("oauth2", self.oauth2.is_some()),
-            ("azuread", self.azuread.is_some()),
-            ("google_iam", self.google_iam.is_some()),
-            ("tls_config", self.tls_config.is_some()),
-            ("proxy_url", self.proxy_url.is_some()),
-            ("no_proxy", self.no_proxy.is_some()),
-            ("proxy_from_environment", self.proxy_from_environment.is_some()),
-            ("proxy_connect_header", self.proxy_connect_header.is_some()),
-            ("http_headers", self.http_headers.is_some()),
-            ("enable_http2", self.enable_http2.is_some()),
-            ("round_robin_dns", self.round_robin_dns.is_some()),
-            ("bearer_token", self.bearer_token.is_some()),
-            ("bearer_token_file", self.bearer_token_file.is_some()),
-            ("queue_config.sample_age_limit", self.queue_config.sample_age_limit.is_some()),
             ("follow_redirects: false", !self.follow_redirects),
             ("send_exemplars: true", self.send_exemplars),
             ("send_native_histograms: true", self.send_native_histograms),

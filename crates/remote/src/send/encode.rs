@@ -3,7 +3,7 @@
 //! - ENCODE-1: prost reads back exactly what was put in, in order. Schema:
 //!   `proto/prometheus/remote.proto`.
 
-use model::{Metadata, MetricType, Sample};
+use model::{Metadata, Sample};
 
 use crate::send::queue::Entry;
 use crate::wire::{
@@ -31,21 +31,11 @@ fn sample_len(sample: Sample) -> usize {
 
 /// Appends one `MetricMetadata` to a `WriteRequest`.
 pub(super) fn metadata(out: &mut Vec<u8>, family: &str, metadata: &Metadata) {
-    let number = match metadata.metric_type {
-        MetricType::Unknown => 0,
-        MetricType::Counter => 1,
-        MetricType::Gauge => 2,
-        MetricType::Histogram => 3,
-        MetricType::GaugeHistogram => 4,
-        MetricType::Summary => 5,
-        MetricType::Info => 6,
-        MetricType::StateSet => 7,
-    };
     let texts = [(2, family), (4, &metadata.help), (5, &metadata.unit)];
     let length: usize = texts.iter().map(|(_, text)| field_len(text.len())).sum();
     put_length(out, 3, 2 + length);
     put_varint(out, 1 << 3);
-    put_varint(out, number);
+    put_varint(out, metadata.metric_type.number().into());
     for (field, text) in texts {
         put_bytes(out, field, text.as_bytes());
     }

@@ -1,14 +1,12 @@
 //! A `scrape_configs` entry as it is written, and its validation.
 
 use std::collections::BTreeMap;
-use std::fmt;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
-use model::{Labels, duration};
+use model::{Labels, Unsupported, duration};
 use relabel::RelabelStep;
-use serde::de::{Error, MapAccess, SeqAccess, Visitor};
 use serde::{Deserialize, Deserializer};
 
 use super::{Limits, Protocol, ScrapeConfig, StaticConfig};
@@ -39,37 +37,6 @@ pub(super) enum ConfigError {
     Address(String),
     #[error("body_size_limit: {0:?} is not a size such as 10MB")]
     Size(String),
-}
-
-/// A section of Prometheus' that is an error here, so that nothing in a configuration is ignored.
-#[derive(Debug, Default)]
-struct Unsupported;
-
-impl<'de> Deserialize<'de> for Unsupported {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        from.deserialize_any(Self)
-    }
-}
-
-/// An error from within a visitor carries the path and the line of the key; that is why this is one.
-impl<'de> Visitor<'de> for Unsupported {
-    type Value = Self;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("nothing: this key is not supported yet")
-    }
-
-    fn visit_seq<A: SeqAccess<'de>>(self, _: A) -> Result<Self, A::Error> {
-        Err(A::Error::custom("not supported yet"))
-    }
-
-    fn visit_map<A: MapAccess<'de>>(self, _: A) -> Result<Self, A::Error> {
-        Err(A::Error::custom("not supported yet"))
-    }
-
-    fn visit_str<E: Error>(self, _: &str) -> Result<Self, E> {
-        Err(E::custom("not supported yet"))
-    }
 }
 
 #[derive(Debug, Deserialize)]

@@ -69,10 +69,7 @@ fn what_is_wrong_is_named_with_its_place() {
         &["scrape_configs[0]", "regex"],
     );
     check("remote_write:\n- name: x", &["remote_write[0]", "url"]);
-    check(
-        "global: {}\ntracing:\n  endpoint: x",
-        &["tracing: ", "the key is not supported by this version of Watershed", "line 3"],
-    );
+    check("global: {}\ntracing:\n  endpoint: x", &["tracing: not supported yet", "line 3"]);
     check("global: [", &["line 1"]);
     check("rule_files: ['[']", &["rule_files: \"[\""]);
 }

@@ -126,7 +126,7 @@ pub(crate) struct MetadataRecord<'a>(Decoder<'a>);
 impl MetadataRecord<'_> {
     fn entry(&mut self) -> Option<LoggedMetadata> {
         let id = self.0.uvarint()?;
-        let metric_type = metric_type(self.0.u8()?);
+        let metric_type = MetricType::from_number(self.0.u8()?.into());
         let mut metadata = Metadata { metric_type, ..Metadata::default() };
         let mut family = None;
         for _ in 0..self.0.uvarint()? {
@@ -208,7 +208,7 @@ impl RecordBuilder {
         self.start(METADATA);
         let metadata = &logged.metadata;
         put_uvarint(&mut self.bytes, logged.series.0);
-        self.bytes.push(type_code(metadata.metric_type));
+        self.bytes.push(metadata.metric_type.number());
         let family = logged.family.as_ref().map(|family| (FAMILY, family));
         let fields = [(UNIT, &metadata.unit), (HELP, &metadata.help)];
         put_uvarint(&mut self.bytes, fields.len() as u64 + u64::from(family.is_some()));
@@ -229,32 +229,6 @@ impl RecordBuilder {
 /// Whether a kind of record that we pass over holds samples or deletions, which is worth a warning.
 pub(crate) const fn holds_data(kind: u8) -> bool {
     matches!(kind, TOMBSTONES | 7..)
-}
-
-const fn type_code(metric_type: MetricType) -> u8 {
-    match metric_type {
-        MetricType::Unknown => 0,
-        MetricType::Counter => 1,
-        MetricType::Gauge => 2,
-        MetricType::Histogram => 3,
-        MetricType::GaugeHistogram => 4,
-        MetricType::Summary => 5,
-        MetricType::Info => 6,
-        MetricType::StateSet => 7,
-    }
-}
-
-const fn metric_type(code: u8) -> MetricType {
-    match code {
-        1 => MetricType::Counter,
-        2 => MetricType::Gauge,
-        3 => MetricType::Histogram,
-        4 => MetricType::GaugeHistogram,
-        5 => MetricType::Summary,
-        6 => MetricType::Info,
-        7 => MetricType::StateSet,
-        _ => MetricType::Unknown,
-    }
 }
 
 #[cfg(test)]

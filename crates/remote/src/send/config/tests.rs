@@ -71,8 +71,8 @@ fn what_cannot_work_is_refused_by_name() {
         "metadata_config: {send_interval: 0s}",
         "metadata_config.send_interval: must be at least",
     );
-    check("tls_config: {insecure_skip_verify: true}", "remote_write.tls_config: not supported yet");
-    check("oauth2: {}", "remote_write.oauth2: not supported yet");
+    check("tls_config: {insecure_skip_verify: true}", "tls_config: not supported yet");
+    check("oauth2: {}", "oauth2: not supported yet");
     check("send_exemplars: true", "send_exemplars: true: not supported yet");
     check("protobuf_message: io.prometheus.write.v2.Request", "not supported yet");
     check("headers: {Authorization: x}", "\"Authorization\" is a reserved header");

@@ -32,9 +32,9 @@ proptest! {
 
     #[test]
     fn a_metadata_record_holds_what_was_put_in(
-        id: u64, family: Option<String>, help: String, unit: String, code in 0u8..8,
+        id: u64, family: Option<String>, help: String, unit: String, code in 0u64..8,
     ) {
-        let metadata = Metadata { metric_type: metric_type(code), help, unit };
+        let metadata = Metadata { metric_type: MetricType::from_number(code), help, unit };
         let logged = LoggedMetadata { series: LogSeries(id), family, metadata };
         let mut builder = RecordBuilder::new();
         builder.metadata(&logged);
