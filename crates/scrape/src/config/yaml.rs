@@ -7,6 +7,7 @@ use std::time::Duration;
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
 use model::{Labels, Unsupported, duration};
 use relabel::RelabelStep;
+use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
 
 use super::{Limits, Protocol, ScrapeConfig, StaticConfig};

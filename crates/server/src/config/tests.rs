@@ -37,7 +37,7 @@ storage:
     .unwrap();
     assert_eq!(config.global.scrape_timeout, Duration::from_secs(5), "no longer than the interval");
     assert_eq!(config.global.external_labels.value("region"), "cn-hangzhou");
-    assert_eq!(config.scrape_configs.len(), 1);
+    assert_eq!(config.scrape_jobs.len(), 1);
     assert_eq!(config.remote_write.len(), 1);
     assert_eq!(config.alerting.alertmanagers.len(), 1);
     assert_eq!(config.out_of_order_window, Some(Duration::from_secs(1800)));
@@ -77,7 +77,7 @@ fn what_is_wrong_is_named_with_its_place() {
 #[test]
 fn rule_files_are_found_once_and_checked() {
     let directory = tempfile::tempdir().unwrap();
-    let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
+    let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
     write("a.yml", "groups: [{name: a, rules: [{record: 'a:b', expr: up}]}]");
     let config = Config::parse("rule_files: [a.yml, '*.yml', gone.yml]", directory.path()).unwrap();
     assert_eq!(config.rule_groups.len(), 1);
