@@ -95,13 +95,8 @@ impl Demo {
     }
 
     async fn check(&mut self) -> anyhow::Result<()> {
-        // First, for the alert takes as long to fire as the rates to be right.
-        check::break_etcd(&self.tree, &mut self.screen).await?;
-        check::numbers_agree(&self.tree, &mut self.screen).await?;
-        self.screen.say("every number at both centrals agrees with the simulator's ground truth");
-        check::killed_tiers_come_back(&self.tree, &mut self.processes, &mut self.screen).await?;
-        self.screen.say("killed processes came back, and the numbers with them");
-        check::alert_fires_and_resolves(&self.tree, &mut self.sink, &mut self.screen).await?;
+        let Self { tree, processes, sink, screen } = &mut *self;
+        check::run(tree, processes, sink, screen).await?;
         let table = self.table().await?;
         self.screen.say(&table);
         for process in &mut self.processes {

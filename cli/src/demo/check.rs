@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context, bail};
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::config::SCRAPE_INTERVAL_SECONDS;
 use super::numbers::{Disagreement, Numbers};
@@ -14,6 +14,8 @@ use super::truth::Truth;
 use crate::client::Client;
 use crate::process::Process;
 
+/// All of it: nothing that hangs may keep the check from ending.
+const TIMEOUT: Duration = Duration::from_secs(480);
 /// A rate is right when its window of two minutes is full; then there may be a restart to wait for.
 const AGREE_TIMEOUT: Duration = Duration::from_secs(240);
 /// The alert waits for a minute before it fires.
@@ -32,9 +34,29 @@ const BROKEN_CLUSTER: &str = "eu-central-1-a";
 const FAULT: &str = "etcd-no-leader";
 const ALERT: &str = "EtcdNoLeader";
 
+/// The whole check, of a tree that has just started.
+pub(crate) async fn run(
+    tree: &Tree,
+    processes: &mut [Process],
+    sink: &mut Sink,
+    screen: &mut Screen,
+) -> anyhow::Result<()> {
+    let check = async {
+        // First, for the alert takes as long to fire as the rates to be right.
+        tell_simulator(tree, screen, "break").await?;
+        numbers_agree(tree, screen, AGREE_TIMEOUT).await?;
+        screen.say("every number at both centrals agrees with the simulator's ground truth");
+        killed_tiers_come_back(tree, processes, screen).await?;
+        arrival(AlertState::Firing, sink, screen).await?;
+        tell_simulator(tree, screen, "mend").await?;
+        arrival(AlertState::Resolved, sink, screen).await
+    };
+    timeout(TIMEOUT, check).await.with_context(|| format!("the check took over {TIMEOUT:?}"))?
+}
+
 /// Waits until every number at both centrals agrees with the truth.
-pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::Result<()> {
-    let deadline = Instant::now() + AGREE_TIMEOUT;
+async fn numbers_agree(tree: &Tree, screen: &mut Screen, within: Duration) -> anyhow::Result<()> {
+    let deadline = Instant::now() + within;
     loop {
         let truth = Truth::ask(&tree.simulator.url("/truth")).await?;
         let mut report = String::new();
@@ -46,7 +68,7 @@ pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::R
             report += &format!("  {name}: {count} numbers do not agree with the truth yet\n");
             if count > 0 && Instant::now() > deadline {
                 bail!(
-                    "after {AGREE_TIMEOUT:?}, {count} numbers of {name} disagree with the truth:\n{}",
+                    "after {within:?}, {count} numbers of {name} disagree with the truth:\n{}",
                     listed(&disagreements)
                 );
             }
@@ -60,37 +82,42 @@ pub(crate) async fn numbers_agree(tree: &Tree, screen: &mut Screen) -> anyhow::R
 }
 
 /// Kills one process of each tier with −9 and starts it again: within two scrape intervals, both
-/// centrals have fresh numbers of every cluster, and they are right.
-pub(crate) async fn killed_tiers_come_back(
+/// centrals have fresh numbers of every cluster; and they are right.
+async fn killed_tiers_come_back(
     tree: &Tree,
     processes: &mut [Process],
     screen: &mut Screen,
 ) -> anyhow::Result<()> {
     let victims = [&tree.edges[0].node.name, &tree.cascades[1].node.name, &tree.centrals[1].name];
     for process in processes {
-        if !victims.iter().any(|victim| *victim == process.name()) {
-            continue;
+        if victims.iter().any(|victim| *victim == process.name()) {
+            screen.say(&format!("kill −9 {}, and start it again", process.name()));
+            process.restart()?;
         }
-        screen.say(&format!("kill −9 {}, and start it again", process.name()));
-        process.restart()?;
     }
-    let restarted = jiff::Timestamp::now().as_millisecond() as f64 / 1000.0;
+    let (restarted, started) = (jiff::Timestamp::now(), Instant::now());
     for central in &tree.centrals {
-        let fresh = async {
-            let client = Client::new(&central.url(""))?;
-            loop {
-                // A central that is not up yet has no numbers.
-                let last_answers = client.vector(LAST_ANSWERS).await.unwrap_or_default();
-                if last_answers.iter().any(|(_, last)| last.value > restarted) {
-                    return anyhow::Ok(());
-                }
-                sleep(POLL).await;
-            }
-        };
-        let in_time = timeout(COME_BACK_TIMEOUT, fresh).await;
-        in_time.with_context(|| format!("no fresh numbers at {} in time", central.name))??;
+        let client = Client::new(&central.url(""))?;
+        timeout_at(started + COME_BACK_TIMEOUT, has_answers_after(restarted, &client))
+            .await
+            .with_context(|| format!("no fresh numbers at {} in time", central.name))?;
     }
-    numbers_agree(tree, screen).await
+    let seconds = started.elapsed().as_secs_f64();
+    screen.say(&format!("after {seconds:.1} s, both centrals have fresh numbers of every cluster"));
+    numbers_agree(tree, screen, COME_BACK_TIMEOUT).await
+}
+
+/// Waits until a central knows, of every cluster, of a target that answered after `time`.
+async fn has_answers_after(time: jiff::Timestamp, central: &Client) {
+    let time = time.as_millisecond() as f64 / 1000.0;
+    loop {
+        // A central that is not up yet has no numbers.
+        let last_answers = central.vector(LAST_ANSWERS).await.unwrap_or_default();
+        if last_answers.iter().any(|(_, last)| last.value > time) {
+            return;
+        }
+        sleep(POLL).await;
+    }
 }
 
 async fn disagreements(central: &Node, truth: &Truth) -> anyhow::Result<Vec<Disagreement>> {
@@ -108,22 +135,7 @@ fn listed(disagreements: &[Disagreement]) -> String {
     lines.join("\n")
 }
 
-/// Breaks something that no number depends on, and that has to raise an alert.
-pub(crate) async fn break_etcd(tree: &Tree, screen: &mut Screen) -> anyhow::Result<()> {
-    tell_simulator(tree, screen, "break").await
-}
-
-/// Waits for the alert at the sink, then mends what was broken and waits for the alert's end.
-pub(crate) async fn alert_fires_and_resolves(
-    tree: &Tree,
-    sink: &mut Sink,
-    screen: &mut Screen,
-) -> anyhow::Result<()> {
-    arrival(AlertState::Firing, sink, screen).await?;
-    tell_simulator(tree, screen, "mend").await?;
-    arrival(AlertState::Resolved, sink, screen).await
-}
-
+/// Breaks or mends something that no number depends on, and that raises an alert.
 async fn tell_simulator(tree: &Tree, screen: &mut Screen, action: &str) -> anyhow::Result<()> {
     screen.say(&format!("{action} {FAULT} of {BROKEN_CLUSTER}"));
     let url = tree.simulator.url(&format!("/{action}?cluster={BROKEN_CLUSTER}&what={FAULT}"));
