@@ -460,7 +460,7 @@ impl fmt::Display for Number {
         if value.is_infinite() {
             return f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" });
         }
-        if value == 0.0 || (1e-4..1e21).contains(&value.abs()) {
+        if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
             return write!(f, "{value}");
         }
         let text = format!("{value:e}");
@@ -546,3 +546,6 @@ fn any_fell(now: &[Bucket], before: &[Bucket]) -> bool {
         now.get(at).is_none_or(|bucket| bucket.index != old.index || bucket.count < old.count)
     })
 }
+
+#[cfg(test)]
+mod tests;

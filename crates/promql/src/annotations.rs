@@ -105,6 +105,11 @@ impl Annotations {
         self.warn(at, format!("{message}, got {got}, capping to {capped}"));
     }
 
+    pub(crate) fn sort_in_range_query(&mut self, at: Position) {
+        let message = "sort is ineffective for range queries since results are always ordered by";
+        self.warn(at, format!("{message} labels"));
+    }
+
     pub(crate) fn bad_bucket_label(&mut self, at: Position, metric: &str, le: &str) {
         let message = format!("bucket label \"le\" is missing or has a malformed value of {le:?}");
         self.warn(at, named(message, metric));

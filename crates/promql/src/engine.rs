@@ -13,6 +13,7 @@ use storage::Query;
 use crate::ast::{Expr, ValueType};
 use crate::eval::{Evaluation, Grid};
 use crate::limits::{Cancel, EvalError, Limits};
+use crate::stack::with_deep_stack;
 use crate::value::Answer;
 
 /// A range query may have this many points per series.
@@ -20,7 +21,6 @@ pub const POINTS_MAX: i64 = 11_000;
 
 /// Deeper expressions are evaluated on a stack of their own.
 const SHALLOW: usize = 40;
-const DEEP_STACK_BYTES: usize = 256 << 20;
 
 #[derive(Clone, Debug)]
 pub struct EngineOptions {
@@ -120,13 +120,8 @@ impl Engine {
         if depth(expr) <= SHALLOW {
             return evaluate(&evaluation);
         }
-        std::thread::scope(|scope| {
-            let deep = std::thread::Builder::new()
-                .stack_size(DEEP_STACK_BYTES)
-                .spawn_scoped(scope, || evaluate(&evaluation))
-                .map_err(|error| EvalError::execution(format!("start thread: {error}")))?;
-            deep.join().unwrap_or_else(|panic| std::panic::resume_unwind(panic))
-        })
+        with_deep_stack(|| evaluate(&evaluation))
+            .map_err(|error| EvalError::execution(format!("start thread: {error}")))?
     }
 }
 

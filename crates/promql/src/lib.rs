@@ -19,6 +19,7 @@ mod eval;
 mod lexer;
 mod pretty;
 mod printer;
+mod stack;
 
 pub use annotations::Annotations;
 pub use ast::{Expr, ValueType};

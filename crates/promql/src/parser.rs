@@ -21,11 +21,15 @@ use crate::ast::{
 use crate::functions::Function;
 use crate::lexer::{Keyword, Kind, LexError, Token, lex};
 use crate::position::{ParseError, Position};
+use crate::stack::with_deep_stack;
 
 /// How deep expressions may nest.
 const NESTING_MAX: usize = 200;
 /// How many operators and modifiers one query may have: each of them deepens the tree.
 const OPERATORS_MAX: usize = 1000;
+
+/// So few tokens cannot nest deeply; more are read on a stack of their own.
+const SHALLOW_TOKENS: usize = 100;
 
 /// Parts of the language that Prometheus hides behind `--enable-feature`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -55,14 +59,15 @@ pub fn parse(query: &str) -> Result<Expr, ParseError> {
 
 /// As [`parse`], with experimental parts of the language switched on.
 pub fn parse_with(query: &str, features: Features) -> Result<Expr, ParseError> {
-    let mut parser = Parser::new(query, features);
+    let parser = Parser::new(query, features);
     if parser.kind() == Kind::End {
         return Err(ParseError::new(query, Position::default(), "no expression found in input"));
     }
-    let expr = parser.expr(0)?;
-    parser.expect_end()?;
-    typecheck::check(query, &expr)?;
-    Ok(expr)
+    if parser.tokens.len() <= SHALLOW_TOKENS {
+        return parser.whole();
+    }
+    with_deep_stack(|| parser.whole())
+        .unwrap_or_else(|error| Err(ParseError::new(query, Position::default(), error.to_string())))
 }
 
 /// Reads what `match[]` takes: one vector selector without modifiers.
@@ -91,6 +96,14 @@ impl<'a> Parser<'a> {
     fn new(query: &'a str, features: Features) -> Self {
         let (tokens, lex_error) = lex(query);
         Self { query, features, tokens, lex_error, at: 0, depth: 0, operators: 0, context: "" }
+    }
+
+    /// The only expression, type-checked.
+    fn whole(mut self) -> Parsed<Expr> {
+        let expr = self.expr(0)?;
+        self.expect_end()?;
+        typecheck::check(self.query, &expr)?;
+        Ok(expr)
     }
 
     /// An expression whose operators all bind at least as tightly as `precedence`.
@@ -444,3 +457,6 @@ impl<'a> Parser<'a> {
         self.error(self.position(), message)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -21,8 +21,12 @@ impl Display for Expr {
             Self::Number(number) => number.fmt(f),
             Self::String(string) => string.fmt(f),
             Self::Paren(paren) => write!(f, "({})", paren.inner),
+            Self::Unary(unary) if unary.negative => write!(f, "-{}", unary.inner),
             Self::Unary(unary) => {
-                write!(f, "{}{}", if unary.negative { '-' } else { '+' }, unary.inner)
+                // `+Inf ^ x` has its sign already.
+                let inner = unary.inner.to_string();
+                let sign = if inner.starts_with('+') { "" } else { "+" };
+                write!(f, "{sign}{inner}")
             }
             Self::Binary(binary) => binary.fmt(f),
             Self::Aggregate(aggregate) => aggregate.fmt(f),

@@ -8,6 +8,9 @@ use crate::ast::Call;
 impl Evaluation<'_> {
     /// Has no effect on what a range query returns: that is sorted by labels.
     pub(super) fn sort(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
+        if grid.count > 1 {
+            self.annotate(|notes| notes.sort_in_range_query(call.position));
+        }
         let mut vector = self.vector(&call.args[0], grid)?;
         let names: Vec<&str> =
             call.args[1..].iter().map(|arg| string(arg).value.as_str()).collect();
