@@ -79,7 +79,8 @@ fn what_cannot_work_is_refused_by_name() {
     check("alert_relabel_configs: [{action: nothing}]", "unknown relabel action");
 
     let error = parse("alertmanagers:\n- path_prefix: /\n  dns_sd_configs: []\n").unwrap_err();
-    assert!(error.contains("alertmanagers[0].dns_sd_configs: invalid type"), "{error}");
-    assert!(error.contains("not supported yet"), "{error}");
-    assert!(error.contains("line 3"), "{error}");
+    assert!(
+        error.contains("alertmanagers[0].dns_sd_configs: not supported yet at line 3"),
+        "{error}"
+    );
 }

@@ -71,8 +71,11 @@ mod tests {
         ];
         let mut out = Vec::new();
         write_request(&mut out, &entries);
-        let said =
-            Metadata { metric_type: model::MetricType::StateSet, help: "h".into(), unit: "u".into() };
+        let said = Metadata {
+            metric_type: model::MetricType::StateSet,
+            help: "h".into(),
+            unit: "u".into(),
+        };
         metadata(&mut out, "f", &said);
 
         let read = v1::WriteRequest::decode(&out[..]).unwrap();
