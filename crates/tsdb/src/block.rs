@@ -172,24 +172,34 @@ impl Block {
     }
 }
 
-/// A block that is being written.
+/// A block that is being written. Dropped unfinished, it leaves nothing.
 #[derive(Debug)]
 pub(crate) struct BlockWriter {
-    dir: PathBuf,
+    dir: Unfinished,
     finished: PathBuf,
     meta: BlockMeta,
     index: IndexWriter,
     chunks: ChunkWriter,
 }
 
+/// The directory of a block until it is renamed.
+#[derive(Debug)]
+struct Unfinished(PathBuf);
+
+impl Drop for Unfinished {
+    fn drop(&mut self) {
+        let _ = fs::remove_dir_all(&self.0); // what stays is removed when the database opens
+    }
+}
+
 impl BlockWriter {
     /// `symbols`: every label name and value that is to come; sorted and unique.
     pub(crate) fn create(data: &Path, meta: BlockMeta, symbols: Vec<String>) -> io::Result<Self> {
         let finished = data.join(meta.ulid.as_str());
-        let dir = data.join(format!("{}{BEING_WRITTEN}", meta.ulid.as_str()));
-        fs::create_dir(&dir)?;
-        let index = IndexWriter::create(&dir.join("index"), symbols)?;
-        let chunks = ChunkWriter::create(dir.join("chunks"))?;
+        let dir = Unfinished(data.join(format!("{}{BEING_WRITTEN}", meta.ulid.as_str())));
+        fs::create_dir(&dir.0)?;
+        let index = IndexWriter::create(&dir.0.join("index"), symbols)?;
+        let chunks = ChunkWriter::create(dir.0.join("chunks"))?;
         Ok(Self { dir, finished, meta, index, chunks })
     }
 
@@ -209,23 +219,19 @@ impl BlockWriter {
         self.index.series(labels, &metas)
     }
 
-    pub(crate) fn abandon(self) -> io::Result<()> {
-        fs::remove_dir_all(&self.dir)
-    }
-
     /// Makes the block appear, and opens it; `None` where it has no series.
     pub(crate) fn finish(mut self) -> io::Result<Option<Block>> {
         if self.meta.stats.num_series == 0 {
-            fs::remove_dir_all(&self.dir)?;
             return Ok(None);
         }
+        let dir = &self.dir.0;
         self.chunks.close()?;
         self.index.finish()?;
-        tombstones::write_none(&self.dir.join("tombstones"))?;
-        self.meta.write(&self.dir)?;
-        sync_dir(&self.dir.join("chunks"))?;
-        sync_dir(&self.dir)?;
-        fs::rename(&self.dir, &self.finished)?;
+        tombstones::write_none(&dir.join("tombstones"))?;
+        self.meta.write(dir)?;
+        sync_dir(&dir.join("chunks"))?;
+        sync_dir(dir)?;
+        fs::rename(dir, &self.finished)?;
         sync_dir(self.finished.parent().unwrap_or(Path::new(".")))?;
         Block::open(&self.finished).map(Some)
     }

@@ -5,10 +5,11 @@ mod blocks;
 mod committer;
 mod compact;
 mod merged;
+mod query;
 mod read;
 mod replay;
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::{self, File};
 use std::io;
@@ -16,16 +17,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
+use model::{Metadata, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
-use roaring::RoaringBitmap;
-use storage::{
-    Append, AppendError, Appended, Appender, Columns, LabelQuery, Query, QueryError, Selection,
-    SeriesSet,
-};
+use storage::{Append, AppendError, Appended, Appender};
 use tracing::info;
 
-use crate::block::Block;
 #[cfg(test)]
 use crate::block::meta::BlockMeta;
 use crate::head::Head;
@@ -39,7 +35,6 @@ use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
 use batch::Batch;
 use blocks::Blocks;
 use committer::{Committer, Pending, Rules, logged_metadata};
-use merged::MergedSet;
 use replay::Replay;
 
 /// How far ahead of the clock samples may be.
@@ -132,7 +127,7 @@ impl Db {
             .map_err(io_error("open blocks in", &options.dir))?;
         let head = Head::new();
         if let Some(range) = blocks.range() {
-            head.bounds.raise_valid_from(range.end.plus_millis(1));
+            head.bounds.written(range.end.plus_millis(1));
         }
         let mut replay = Replay::new(&head, &metrics);
         let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
@@ -420,88 +415,6 @@ impl Db {
             late_from: (!window.is_zero()).then(|| newest.minus(window)),
         }
     }
-}
-
-impl Query for Db {
-    fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError> {
-        let head = read::select(&self.head, selection);
-        let blocks = self.blocks.overlapping(selection.range);
-        if blocks.is_empty() {
-            return Ok(Box::new(head));
-        }
-        Ok(Box::new(MergedSet::new(head, blocks, selection)?))
-    }
-
-    fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        let mut names = BTreeSet::new();
-        if self.head_overlaps(query.range) {
-            let index = self.head.index.read();
-            let among = index.select_any(&query.matcher_sets);
-            names.extend(index.label_names(among.as_ref()).into_iter().map(str::to_owned));
-        }
-        for block in self.blocks.overlapping(query.range) {
-            let among = select_any(&block, &query.matcher_sets)?;
-            names.extend(block.label_names(among.as_ref())?.into_iter().map(str::to_owned));
-        }
-        Ok(names.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
-    }
-
-    fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        let mut values = BTreeSet::new();
-        if self.head_overlaps(query.range) {
-            let index = self.head.index.read();
-            let among = index.select_any(&query.matcher_sets);
-            values.extend(index.label_values(name, among.as_ref()).into_iter().map(str::to_owned));
-        }
-        for block in self.blocks.overlapping(query.range) {
-            let among = select_any(&block, &query.matcher_sets)?;
-            values.extend(block.label_values(name, among.as_ref())?.into_iter().map(str::to_owned));
-        }
-        Ok(values.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
-    }
-
-    fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError> {
-        Ok(self.head.metadata.lock().list(metric))
-    }
-
-    fn latest(&self, selection: &Selection) -> Result<Vec<(Labels, Sample)>, QueryError> {
-        let latest = read::latest(&self.head, selection)?;
-        if self.blocks.overlapping(selection.range).is_empty() {
-            return Ok(latest);
-        }
-        let set = self.select(selection)?;
-        let mut columns = Columns::default();
-        let mut latest = Vec::with_capacity(set.len());
-        for index in 0..set.len() {
-            columns.clear();
-            set.read(index, &mut columns)?;
-            latest.extend(columns.last().map(|sample| (set.labels(index), sample)));
-        }
-        Ok(latest)
-    }
-}
-
-impl Db {
-    fn head_overlaps(&self, range: TimeRange) -> bool {
-        let bounds = &self.head.bounds;
-        let held = bounds.oldest().zip(bounds.newest());
-        held.is_some_and(|(oldest, newest)| TimeRange::new(oldest, newest).overlaps(&range))
-    }
-}
-
-/// The series that meet all matchers of any one set; `None` means every series.
-fn select_any(
-    block: &Block,
-    matcher_sets: &[Vec<Matcher>],
-) -> Result<Option<RoaringBitmap>, QueryError> {
-    if matcher_sets.is_empty() {
-        return Ok(None);
-    }
-    let mut union = RoaringBitmap::new();
-    for matchers in matcher_sets {
-        union |= block.select(matchers)?;
-    }
-    Ok(Some(union))
 }
 
 /// Where that fails, the files are given back.

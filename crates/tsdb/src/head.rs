@@ -194,7 +194,7 @@ impl Head {
         }
     }
 
-    /// Drops samples older than `before`, and series that have none; gives the number of those. Their
+    /// Drops samples older than `before`, which are in blocks, and series that have none; gives the number of those. Their
     /// labels are kept where the log before `forwarded_until` is still to be forwarded. The caller
     /// holds the committer.
     pub(crate) fn truncate(
@@ -235,7 +235,7 @@ impl Head {
             self.keys.retain(|series| index.contains(series.into()));
             self.metadata.lock().retain(|metric| index.has_metric(metric));
         }
-        self.bounds.truncated(oldest);
+        self.bounds.truncated(before, oldest);
         dropped
     }
 }
@@ -245,12 +245,16 @@ const fn slot_of(shard: usize, within: usize) -> Slot {
     Slot((run << RUN_BITS | within & ((1 << RUN_BITS) - 1)) as u32)
 }
 
-/// The times between which the head has samples, and the oldest time it takes.
+/// The times between which the head has samples, and how far it has been written to blocks.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     oldest: AtomicI64,
     newest: AtomicI64,
+    /// The oldest time taken in order.
     valid_from: AtomicI64,
+    /// What is older and in order is in blocks. Behind `valid_from` while a block is being written,
+    /// and for as long as that fails.
+    written_until: AtomicI64,
 }
 
 impl Bounds {
@@ -259,6 +263,7 @@ impl Bounds {
             oldest: AtomicI64::new(i64::MAX),
             newest: AtomicI64::new(i64::MIN),
             valid_from: AtomicI64::new(i64::MIN),
+            written_until: AtomicI64::new(i64::MIN),
         }
     }
 
@@ -282,13 +287,23 @@ impl Bounds {
         self.oldest.fetch_min(oldest.as_millis(), Ordering::AcqRel);
     }
 
-    /// From now on nothing in order is taken before `from`. The caller holds the committer, or is
-    /// still opening the database.
+    /// From now on nothing in order is taken before `from`. The caller holds the committer.
     pub(crate) fn raise_valid_from(&self, from: Timestamp) {
         self.valid_from.fetch_max(from.as_millis(), Ordering::AcqRel);
     }
 
-    fn truncated(&self, oldest: Timestamp) {
+    pub(crate) fn written_until(&self) -> Timestamp {
+        Timestamp::from_millis(self.written_until.load(Ordering::Acquire))
+    }
+
+    /// Everything in order before `end` is in blocks.
+    pub(crate) fn written(&self, end: Timestamp) {
+        self.raise_valid_from(end);
+        self.written_until.fetch_max(end.as_millis(), Ordering::AcqRel);
+    }
+
+    fn truncated(&self, before: Timestamp, oldest: Timestamp) {
+        self.written(before);
         self.oldest.store(oldest.as_millis(), Ordering::Release);
     }
 }

@@ -171,6 +171,39 @@ fn a_full_disk_refuses_commits_until_there_is_room() {
 
 #[test]
 #[ignore = "the child of another test"]
+fn compact_beyond_the_limit_for_files() {
+    let unlimited = getrlimit(Resource::Fsize);
+    let db = open(&directory()).unwrap();
+    for i in 0..1000 {
+        append(&db, i * STEP).unwrap();
+    }
+    let before = times(&db);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(100), ..unlimited }).unwrap();
+    db.maintain().unwrap_err();
+    db.maintain().unwrap_err();
+    assert_eq!(times(&db), before);
+    let left = || std::fs::read_dir(directory()).unwrap().count();
+    assert_eq!(left(), 2, "the log and the lock");
+
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    db.maintain().unwrap();
+    assert_eq!(times(&db), before);
+    drop(db);
+    assert_eq!(times(&open(&directory()).unwrap()), before);
+    assert!(left() > 3, "blocks");
+}
+
+#[test]
+fn a_full_disk_puts_compaction_off() {
+    let dir = tempfile::tempdir().unwrap();
+    let ignore_signal = "trap '' XFSZ;";
+    let output =
+        child(ignore_signal, "compact_beyond_the_limit_for_files", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "the child of another test"]
 fn open_a_directory_in_use() {
     assert!(matches!(open(&directory()), Err(OpenError::Locked { .. })));
 }

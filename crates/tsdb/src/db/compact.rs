@@ -36,7 +36,7 @@ impl Db {
     /// Where the head should be cut, if it holds enough for a block and half of one more.
     pub(super) fn head_due(&self) -> Option<Timestamp> {
         let bounds = &self.head.bounds;
-        let oldest = bounds.oldest()?.max(bounds.valid_from());
+        let oldest = bounds.oldest()?.max(bounds.written_until());
         let length = bounds.newest()?.millis_since(oldest);
         (length > CHUNK_RANGE / 2 * 3).then(|| range_of(oldest).end.plus_millis(1))
     }
@@ -70,7 +70,7 @@ impl Db {
         let mut ranges = BTreeSet::new();
         let mut committer = self.committer.lock();
         let bounds = &self.head.bounds;
-        let mut at = bounds.oldest().unwrap_or(end).max(bounds.valid_from());
+        let mut at = bounds.oldest().unwrap_or(end).max(bounds.written_until());
         while at < end {
             ranges.insert(range_of(at));
             at = range_of(at).end.plus_millis(1);
@@ -236,13 +236,13 @@ impl Db {
         let mut writer = BlockWriter::create(&self.options.dir, meta, symbols)?;
         let mut merge = match Merge::new(parents) {
             Ok(merge) => merge,
-            Err(error) => return writer.abandon().map(|()| Err(error)),
+            Err(error) => return Ok(Err(error)),
         };
         loop {
             match merge.next() {
                 Ok(Some((labels, chunks))) => writer.series(&labels, &chunks)?,
                 Ok(None) => break,
-                Err(error) => return writer.abandon().map(|()| Err(error)),
+                Err(error) => return Ok(Err(error)),
             }
         }
         let block = writer.finish()?.map(Arc::new);

@@ -1,10 +1,12 @@
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use model::{MatchOp, Matcher, MetricType, STALE_NAN};
+use model::{Labels, MatchOp, Matcher, MetricType, STALE_NAN, Sample};
 use prometheus::Registry;
 use proptest::collection::vec;
 use proptest::prelude::*;
-use storage::{Columns, RejectReason, SeriesKey, SeriesRef};
+use storage::{
+    Columns, LabelQuery, Query, RejectReason, Selection, SeriesKey, SeriesRef, SeriesSet,
+};
 use tempfile::TempDir;
 
 use super::*;
