@@ -39,6 +39,10 @@ impl Annotations {
         self.notes.is_empty()
     }
 
+    pub fn len(&self) -> usize {
+        self.notes.len()
+    }
+
     /// The warnings about `query`, ready to show; at most ten and a line that counts the rest.
     pub fn warnings(&self, query: &str) -> Vec<String> {
         self.texts(Severity::Warning, query, "warning")

@@ -26,6 +26,7 @@ mod math;
 mod over_time;
 mod quantile;
 mod selector;
+mod shared;
 mod sort;
 mod stream;
 mod subquery;
@@ -45,6 +46,7 @@ use crate::limits::{EvalError, Limits};
 use crate::value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};
 use column::{Column, Point};
 pub(crate) use grid::Grid;
+use shared::Shared;
 
 pub(crate) type Evaluated<T> = Result<T, EvalError>;
 
@@ -69,6 +71,7 @@ pub(crate) struct Evaluation<'a> {
     has_at: bool,
     /// Where selectors stand of whose histograms only count and sum are asked.
     only_stats: Vec<usize>,
+    shared: Shared,
 }
 
 impl<'a> Evaluation<'a> {
@@ -82,7 +85,8 @@ impl<'a> Evaluation<'a> {
         let (annotations, has_at) = (Mutex::default(), invariant::has_at(expr));
         let mut only_stats = Vec::new();
         find_stats_selectors(expr, false, &mut only_stats);
-        Self { storage, options, limits, annotations, query, has_at, only_stats }
+        let shared = Shared::new(expr);
+        Self { storage, options, limits, annotations, query, has_at, only_stats, shared }
     }
 
     pub(crate) fn instant(&self, expr: &Expr) -> Evaluated<Answer> {
@@ -218,7 +222,7 @@ impl<'a> Evaluation<'a> {
         }
         match expr {
             Expr::Paren(paren) => self.vector(&paren.inner, grid),
-            Expr::Aggregate(aggregate) => self.aggregate(aggregate, grid),
+            Expr::Aggregate(aggregate) => self.aggregate_once(expr, aggregate, grid),
             Expr::Binary(binary) => match (binary.lhs.value_type(), binary.rhs.value_type()) {
                 (ValueType::Vector, ValueType::Vector) if binary.op.is_set() => {
                     self.set_operation(binary, grid)

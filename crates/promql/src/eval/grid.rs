@@ -1,7 +1,7 @@
 //! The times at which an expression is evaluated.
 
 /// `start`, `start + step`, …: `count` times, in milliseconds.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
     pub(crate) start: i64,
     /// More than 0, except in an instant query.

@@ -59,6 +59,8 @@ pub(super) struct Scratch {
     pub(super) columns: Columns,
     pub(super) annotations: Annotations,
     pub(super) resets: Vec<usize>,
+    /// The metric that was last looked at for being a counter.
+    pub(super) checked_metric: String,
 }
 
 impl<'a> Stream<'a> {

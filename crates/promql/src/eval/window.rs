@@ -18,6 +18,9 @@ use crate::ast::{Call, Expr, Extension, VectorSelector};
 use crate::limits::EvalError;
 use crate::position::Position;
 
+/// Bounds are looked at before every series, and this often within one.
+const STEPS_BETWEEN_CHECKS: usize = 64;
+
 /// A call of a range function, its series found.
 pub(super) struct Windows<'a> {
     function: &'static Function,
@@ -211,7 +214,7 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let Scratch { columns, annotations, resets } = scratch;
+        let Scratch { columns, annotations, resets, checked_metric } = scratch;
         let labels = match &windows.data {
             Data::Stored(set) => {
                 columns.clear();
@@ -241,8 +244,12 @@ impl Evaluation<'_> {
         }
         self.slide(windows, grid, (columns, resets, &labels), series, annotations)?;
         self.limits.release(size);
-        if windows.function.counts_resets() {
-            self.warn_of_non_counter(windows, &labels, series, annotations);
+        let by_type = self.options.type_and_unit_labels;
+        if windows.function.counts_resets() && (by_type || labels.metric_name() != checked_metric) {
+            let told = self.warn_of_non_counter(windows, &labels, series, annotations);
+            if told {
+                labels.metric_name().clone_into(checked_metric);
+            }
         }
         if windows.function.keeps_name() {
             series.labels = labels;
@@ -266,6 +273,9 @@ impl Evaluation<'_> {
         let mut parameters = vec![0.0; windows.parameters.len()];
         let (mut floats, mut histograms, mut falls) = (0..0, 0..0, 0..0);
         for (step, now) in grid.times().enumerate() {
+            if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1 {
+                self.limits.check()?;
+            }
             let end = windows.timing.reference(now);
             let start = end.saturating_sub(windows.range);
             let (after, until) = self.extended(windows.extension, start, end);
@@ -306,18 +316,18 @@ impl Evaluation<'_> {
         Ok(())
     }
 
-    /// Tells whoever takes the rate of a gauge.
+    /// Tells whoever takes the rate of a gauge. False if that could not be judged.
     fn warn_of_non_counter(
         &self,
         windows: &Windows<'_>,
         labels: &Labels,
         series: &Series,
         annotations: &mut Annotations,
-    ) {
+    ) -> bool {
         let metric = labels.metric_name();
         let has_float = (0..series.column.len()).any(|step| series.column.float(step).is_some());
         if metric.is_empty() || !has_float {
-            return;
+            return false;
         }
         let position = windows.call.args[0].position();
         if self.options.type_and_unit_labels {
@@ -328,6 +338,7 @@ impl Evaluation<'_> {
         } else if !["_total", "_sum", "_count", "_bucket"].iter().any(|end| metric.ends_with(end)) {
             annotations.possible_non_counter(position, metric);
         }
+        true
     }
 }
 
