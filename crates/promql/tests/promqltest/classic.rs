@@ -26,7 +26,7 @@ pub(crate) fn convert(series: &[(Labels, Vec<Value>)]) -> Vec<(Labels, Vec<Value
             continue;
         };
         let mut own = labels.to_builder();
-        own.set(METRIC_NAME, name.trim_end_matches(suffix)).remove("le");
+        own.set(METRIC_NAME, &name[..name.len() - suffix.len()]).remove("le");
         let parts = all.entry(own.build()).or_default();
         for (index, value) in values.iter().enumerate() {
             let Value::Float(value) = value else { continue };
