@@ -73,3 +73,23 @@ fn truncation_drops_whole_chunks_and_what_left() {
     check(3_600_000, Some(2_000_005));
     check(8_000_000, Some(2_000_005));
 }
+
+/// SNAP-1's other half: what a series remembers is its state before the newest commit.
+#[test]
+fn a_reader_sees_a_series_as_it_was_at_its_cut() {
+    let mut series = series([].into_iter());
+    let mut commit = |number, in_order: i64, late: i64| {
+        series.begin_commit(number);
+        series.push(at(in_order));
+        series.push_out_of_order(at(late));
+    };
+    commit(1, 100, 10);
+    commit(2, 200, 20);
+    let seen = |cut| {
+        let visible = series.visible_at(cut);
+        let late = series.late_recent(visible, TimeRange::ALL);
+        (visible.newest.map(Timestamp::as_millis), late.map(|late| late.value).collect::<Vec<_>>())
+    };
+    assert_eq!(seen(1), (Some(100), vec![10.0]));
+    assert_eq!(seen(2), (Some(i64::MAX), vec![10.0, 20.0]));
+}
