@@ -35,7 +35,10 @@ pub(crate) fn convert(series: &[(Labels, Vec<Value>)]) -> Vec<(Labels, Vec<Value
                 "_sum" => parts.sum = *value,
                 "_count" => parts.count = Some(*value),
                 _ => {
-                    if let Ok(bound) = labels.value("le").parse() {
+                    let bound: Option<f64> = labels.value("le").parse().ok();
+                    let known = |bound: &f64| parts.buckets.iter().any(|(le, _)| le == bound);
+                    // Of several spellings of one bound the first stands.
+                    if let Some(bound) = bound.filter(|bound| !known(bound)) {
                         parts.buckets.push((bound, *value));
                     }
                 }
