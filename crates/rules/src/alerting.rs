@@ -1,13 +1,16 @@
 //! The states of one rule's alerts, and how an evaluation changes them.
 //!
 //! ```text
-//!             result, for = 0                      no result, keep_firing_for over
-//!          ┌───────────────────────────┐      ┌────────────────────────────┐
-//!          │                           ▼      │                            ▼
-//! (none) ──┴─► pending ── held `for` ─► firing ┘ ◄─ result ─ keep firing   inactive ── 15 min ─► (none)
-//!                 │ no result                                              (resolved)
-//!                 └──────────► (none)
+//!            a series                held for `for`
+//! (unknown) ──────────► pending ─────────────────────► firing
+//!     ▲                    │                              │ no series for keep_firing_for
+//!     │     no series      │                              ▼
+//!     ├────────────────────┘                     inactive (resolved)
+//!     │                  after 15 min                     │
+//!     └───────────────────────────────────────────────────┘
 //! ```
+//! A series that comes back makes a resolved alert a new, pending one.
+//!
 //! - ALERTING-1: all that decides is the state before, the result and the evaluation's time.
 //! - ALERTING-2: a resolved alert is kept, and sent again, for [`RESOLVED_RETENTION`], since whoever
 //!   was told that it fires must learn that it ended, even across a restart of theirs.

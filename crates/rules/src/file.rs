@@ -58,8 +58,12 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<RuleGroup>, Vec<RuleFileError
         Ok(yaml) => yaml.unwrap_or_default(),
         Err(error) => {
             let at = error.location().map(|location| (location.line(), location.column()));
-            let (file, message) = (file.to_owned(), error.to_string());
-            return Err(vec![RuleFileError { file, at, rule: None, message }]);
+            let mut message = error.to_string();
+            if let Some((line, column)) = at {
+                let place = format!(" at line {line} column {column}"); // it is in front already
+                message.truncate(message.strip_suffix(&place).unwrap_or(&message).len());
+            }
+            return Err(vec![RuleFileError { file: file.to_owned(), at, rule: None, message }]);
         }
     };
     let mut validation = Validation { file, text, errors: Vec::new() };

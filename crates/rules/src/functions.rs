@@ -7,7 +7,7 @@ use std::net::IpAddr;
 
 use model::{Labels, Timestamp};
 use regex::Regex;
-use template::{Functions, List, Map, Missing, Value, query_escape};
+use template::{Functions, List, Map, Missing, OUTPUT_BYTES_MAX, Value, query_escape};
 
 use crate::context::ExternalUrl;
 use crate::humanize::{
@@ -100,8 +100,9 @@ fn add_texts(functions: &mut Functions<'_>) {
         Ok(Value::Bool(regex(args[0].as_text()?)?.is_match(args[1].as_text()?)))
     });
     functions.add("reReplaceAll", 3..=3, |args| {
-        let regex = regex(args[0].as_text()?)?;
-        Ok(regex.replace_all(args[2].as_text()?, args[1].as_text()?).into_owned().into())
+        let (pattern, replacement, text) =
+            (args[0].as_text()?, args[1].as_text()?, args[2].as_text()?);
+        replace_all(&regex(pattern)?, replacement, text).map(Value::from)
     });
 }
 
@@ -132,6 +133,22 @@ fn label(sample: &Value, name: &str) -> Result<Value, String> {
 
 fn regex(pattern: &str) -> Result<Regex, String> {
     Regex::new(pattern).map_err(|error| error.to_string())
+}
+
+/// As `Regex::replace_all`, for a result that fits a template.
+fn replace_all(regex: &Regex, replacement: &str, text: &str) -> Result<String, String> {
+    let (mut replaced, mut copied) = (String::new(), 0);
+    for captures in regex.captures_iter(text) {
+        let whole = captures.get_match();
+        replaced.push_str(&text[copied..whole.start()]);
+        captures.expand(replacement, &mut replaced);
+        copied = whole.end();
+        if replaced.len() > OUTPUT_BYTES_MAX {
+            return Err(format!("the result is larger than {OUTPUT_BYTES_MAX} bytes"));
+        }
+    }
+    replaced.push_str(&text[copied..]);
+    Ok(replaced)
 }
 
 /// The first letter of each word in upper case, the others as they are.

@@ -3,6 +3,8 @@
 //! Source: Prometheus `rules/group.go` (`EvalTimestamp`, `run`), in milliseconds where it counts
 //! nanoseconds.
 
+use std::ffi::OsStr;
+use std::path::Path;
 use std::time::Duration;
 
 use model::{Labels, Timestamp};
@@ -15,9 +17,11 @@ pub(crate) struct Schedule {
 }
 
 impl Schedule {
-    /// Groups of different names are spread over the interval, equally on every replica.
+    /// Groups of different names are spread over the interval, equally on every replica: where the
+    /// file lies does not count.
     pub(crate) fn new(file: &str, group: &str, interval: Duration) -> Self {
         let interval = model::time::millis(interval).max(1);
+        let file = Path::new(file).file_name().and_then(OsStr::to_str).unwrap_or(file);
         let name: Labels = [("file", file), ("name", group)].into_iter().collect();
         let offset = (name.stable_hash() % interval.unsigned_abs()) as i64;
         Self { interval, offset }
@@ -82,7 +86,7 @@ mod tests {
     fn a_group_has_the_same_times_everywhere_and_its_own() {
         let minute = Duration::from_secs(60);
         let schedule = Schedule::new("rules/a.yml", "nodes", minute);
-        assert_eq!(schedule, Schedule::new("rules/a.yml", "nodes", minute));
+        assert_eq!(schedule, Schedule::new("/etc/watershed/a.yml", "nodes", minute));
         assert_ne!(schedule, Schedule::new("rules/b.yml", "nodes", minute));
         assert_ne!(schedule, Schedule::new("rules/a.yml", "pods", minute));
     }

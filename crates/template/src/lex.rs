@@ -1,5 +1,6 @@
 //! Cuts a template into text and the tokens of its actions.
 
+use std::fmt;
 use std::ops::Range;
 
 /// Where something stands in the template's text, in bytes.
@@ -30,6 +31,30 @@ pub(crate) enum Token {
     Declare,
     /// `=`
     Assign,
+}
+
+/// As errors quote it.
+impl fmt::Display for Token {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Word(word) => write!(f, "<{word}>"),
+            Self::Field(name) => write!(f, "<.{name}>"),
+            Self::Variable(name) => write!(f, "<${name}>"),
+            Self::Dot => f.write_str("<.>"),
+            Self::Quoted(text) => write!(f, "{text:?}"),
+            Self::Int(number) => write!(f, "\"{number}\""),
+            Self::Float(number) => write!(f, "\"{number}\""),
+            Self::Text(_) | Self::Space => f.write_str("text"),
+            Self::Open => f.write_str("\"{{\""),
+            Self::Close => f.write_str("\"}}\""),
+            Self::Pipe => f.write_str("\"|\""),
+            Self::Comma => f.write_str("\",\""),
+            Self::OpenParen => f.write_str("\"(\""),
+            Self::CloseParen => f.write_str("\")\""),
+            Self::Declare => f.write_str("\":=\""),
+            Self::Assign => f.write_str("\"=\""),
+        }
+    }
 }
 
 #[derive(Debug)]

@@ -488,24 +488,7 @@ impl Parser<'_> {
     }
 
     fn unexpected<T>(&self, token: Option<Token>, at: usize, context: &str) -> Parsed<T> {
-        let found = match token {
-            None => "EOF".to_owned(),
-            Some(Token::Close) => "\"}}\"".to_owned(),
-            Some(Token::Word(word)) => format!("<{word}>"),
-            Some(Token::Field(name)) => format!("<.{name}>"),
-            Some(Token::Variable(name)) => format!("<${name}>"),
-            Some(Token::Quoted(text)) => format!("{text:?}"),
-            Some(Token::Int(number)) => format!("{:?}", number.to_string()),
-            Some(Token::Float(number)) => format!("{:?}", number.to_string()),
-            Some(Token::Pipe) => "\"|\"".to_owned(),
-            Some(Token::Comma) => "\",\"".to_owned(),
-            Some(Token::OpenParen) => "\"(\"".to_owned(),
-            Some(Token::CloseParen) => "\")\"".to_owned(),
-            Some(Token::Declare) => "\":=\"".to_owned(),
-            Some(Token::Assign) => "\"=\"".to_owned(),
-            Some(Token::Dot) => "<.>".to_owned(),
-            Some(Token::Text(_) | Token::Open | Token::Space) => "text".to_owned(),
-        };
+        let found = token.map_or("EOF".to_owned(), |token| token.to_string());
         self.fail(at, format!("unexpected {found} in {context}"))
     }
 }

@@ -104,6 +104,10 @@ fn what_is_wrong_is_named_with_its_place() {
     );
     check("groups:\n- rules: []\n", "rules.yml: 2:3: Groupname must not be empty");
     check(
+        "groups:\n- limit: many\n",
+        "rules.yml: 2:10: groups[0].limit: invalid type: string \"many\", expected i64",
+    );
+    check(
         "groups:\n- name: g\n- name: g\n",
         "rules.yml: 3:3: groupname: \"g\" is repeated in the same file",
     );

@@ -118,8 +118,8 @@ const PLAIN: &[(&str, &str)] = &[
     (r#"{{ "aa bb CC" | title }} {{ "aa" | toUpper }} {{ "aA" | toLower }}"#, "Aa Bb CC AA aa"),
     (r#"{{ match "a+" "aa" }} {{ match "a+" "b" }} {{ match "^b" "ab" }}"#, "true false false"),
     (
-        r#"{{ reReplaceAll "(a)b" "x$1" "ab" }} {{ reReplaceAll "(?P<y>a)" "${y}${y}-" "bab" }}"#,
-        "xa baa-b",
+        r#"{{ reReplaceAll "(a)b" "x$1" "ab" }} {{ reReplaceAll "(?P<y>a)" "${y}${y}-" "bab" }} {{ reReplaceAll "b*" "-" "abc" }}"#,
+        "xa baa-b -a-c-",
     ),
     (
         r#"{{ graphLink "up == 0" }} {{ tableLink "up" }}"#,
@@ -212,6 +212,10 @@ fn wrong_arguments_are_errors() {
         "-9.223372036854776e+18 cannot be represented as a nanoseconds timestamp since it overflows int64",
     );
     check_error("{{ toTime \"NaN\" }}", "value is NaN or Inf");
+    check_error(
+        "{{ $x := printf \"%999999d\" 1 }}{{ reReplaceAll \" \" $x $x }}",
+        "the result is larger than",
+    );
     check_error("{{ match \"(\" \"a\" }}", "error calling match");
     check_error("{{ parseDuration \"1\" }}", "not a valid duration string");
     check_error("{{ value 1 }}", "expected sample; got int");
