@@ -95,6 +95,11 @@ impl Alerts {
         self.active.iter()
     }
 
+    /// Whether there is no past left to wait for.
+    pub fn is_restored(&self) -> bool {
+        self.restored
+    }
+
     /// The furthest that any alert has come.
     pub fn state(&self) -> AlertState {
         self.active.values().map(|alert| alert.state).max().unwrap_or(AlertState::Inactive)
@@ -190,7 +195,9 @@ impl Alerts {
         hold: Duration,
         grace_period: Duration,
     ) {
-        self.restored = true;
+        if std::mem::replace(&mut self.restored, true) {
+            return; // what is saved is its own
+        }
         if hold < grace_period {
             return; // waiting anew costs no more than the grace period
         }

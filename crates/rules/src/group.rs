@@ -285,18 +285,23 @@ impl Group {
 
     fn end_orphans(&self, context: &Context, at: Timestamp) {
         let mut orphans: HashSet<Labels> = self.orphans.lock().drain(..).collect();
+        if orphans.is_empty() {
+            return;
+        }
         for state in &self.states {
             let state = state.lock();
             orphans.retain(|labels| !state.series.contains(labels)); // another rule writes it now
-        }
-        if orphans.is_empty() {
-            return;
         }
         let stored_at = at.minus(self.query_offset);
         if let Err(reason) = write(context, stored_at, &[], &mut orphans) {
             let group = &self.config.name;
             tracing::warn!(group, reason, "ending series of rules that are gone");
         }
+    }
+
+    /// Whether some alerts have a past that was not restored yet.
+    pub(crate) fn awaits_restore(&self) -> bool {
+        self.states.iter().any(|state| !state.lock().alerts.is_restored())
     }
 
     /// Restores what alerts were doing before a restart. Blocks.

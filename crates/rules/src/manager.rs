@@ -174,7 +174,7 @@ impl Manager {
         let (order, orders) = watch::channel(Order::Run);
         let runner =
             Runner { group: Arc::clone(&group), context: Arc::clone(&self.context), orders };
-        let task = self.tasks.spawn(runner.run(old, !restored));
+        let task = self.tasks.spawn(runner.run(old));
         Running { group, order, task }
     }
 }
@@ -194,20 +194,21 @@ struct Runner {
 }
 
 impl Runner {
-    async fn run(mut self, old: Option<Running>, restore: bool) {
+    async fn run(mut self, old: Option<Running>) {
         if let Some(old) = old {
             old.order.send_replace(Order::Replace);
             let _ = old.task.await; // a panic of its was logged when it happened
             self.group.adopt(&old.group);
         }
-        if self.evaluate_on_time(restore).await == Order::Remove {
+        if self.evaluate_on_time().await == Order::Remove {
             self.end_series().await;
         }
     }
 
     /// Evaluates the group until there is another order, which it gives. Alert states are restored
     /// after the second evaluation, when there is data again and recording rules have run.
-    async fn evaluate_on_time(&mut self, restore: bool) -> Order {
+    async fn evaluate_on_time(&mut self) -> Order {
+        let restore = self.group.awaits_restore();
         let mut at = self.group.schedule.first(self.now());
         let mut evaluations = 0u64;
         loop {

@@ -142,6 +142,23 @@ async fn alert_state_survives_a_restart() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_reload_before_the_past_is_restored_does_not_lose_it() {
+    let (_directory, world) = world();
+    world.write(&[("__name__", "ALERTS_FOR_STATE"), ("alertname", "A")], 1900, 100.0);
+    let manager = manager(&world, 2000);
+    let alert = "groups: [{name: g, interval: 10s, rules: [{alert: A, expr: vector(1), for: 1h}]}]";
+    manager.apply(groups(alert), settings());
+    sleep(Duration::from_secs(11)).await;
+    assert_eq!(world.read("ALERTS"), [""; 0]);
+    manager.apply(groups(&alert.replace("1h", "2h")), settings());
+    sleep(Duration::from_secs(31)).await;
+    assert_eq!(world.read("ALERTS").len(), 1);
+    let since: jiff::Timestamp = manager.alerts().alerts[0].active_at.parse().unwrap();
+    assert!((200..300).contains(&since.as_second()), "100 s and an outage of some 120 s: {since}");
+    manager.shutdown().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn rules_that_a_reload_adds_have_no_past_to_wait_for() {
     let (_directory, world) = world();
     let manager = manager(&world, 0);
