@@ -36,8 +36,9 @@ use series::Series;
 use snapshots::Snapshots;
 
 const SHARDS: usize = 16;
-/// Neighbouring slots share a shard, so that a sorted batch locks each shard a few times only.
+/// Runs of neighbouring slots share a shard, so that a sorted batch locks each shard a few times only.
 const RUN_BITS: u32 = 6;
+const RUN: usize = 1 << RUN_BITS;
 
 /// Where a series lives in memory. Taken again after the series is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -48,9 +49,9 @@ impl Slot {
         (self.0 >> RUN_BITS) as usize % SHARDS
     }
 
-    const fn within_shard(self) -> usize {
-        let run = (self.0 >> RUN_BITS) as usize / SHARDS;
-        run << RUN_BITS | (self.0 & ((1 << RUN_BITS) - 1)) as usize
+    /// Which of its shard's runs the slot is in, and where in that.
+    const fn within_shard(self) -> (usize, usize) {
+        ((self.0 >> RUN_BITS) as usize / SHARDS, self.0 as usize % RUN)
     }
 }
 
@@ -73,49 +74,64 @@ impl From<Place> for SeriesRef {
     }
 }
 
-/// The series whose slots belong to one shard.
+/// The series whose slots belong to one shard. It grows by a run at a time, and so never copies or
+/// has room for many more than there are.
 #[derive(Debug, Default)]
 pub(crate) struct Shard {
-    series: Vec<Option<Series>>,
+    runs: Vec<Box<[Option<Series>]>>,
 }
 
 impl Shard {
     pub(crate) fn get(&self, place: Place) -> Option<&Series> {
-        let series = self.series.get(place.slot.within_shard())?.as_ref()?;
+        let (run, within) = place.slot.within_shard();
+        let series = self.runs.get(run)?[within].as_ref()?;
         (series.generation == place.generation).then_some(series)
     }
 
     pub(crate) fn get_mut(&mut self, place: Place) -> Option<&mut Series> {
-        let series = self.series.get_mut(place.slot.within_shard())?.as_mut()?;
+        let (run, within) = place.slot.within_shard();
+        let series = self.runs.get_mut(run)?[within].as_mut()?;
         (series.generation == place.generation).then_some(series)
     }
 
     fn put(&mut self, slot: Slot, series: Series) {
-        let within = slot.within_shard();
-        if self.series.len() <= within {
-            self.series.resize_with(within + 1, || None);
+        let (run, within) = slot.within_shard();
+        if self.runs.len() <= run {
+            self.runs.resize_with(run + 1, || (0..RUN).map(|_| None).collect());
         }
-        self.series[within] = Some(series);
+        self.runs[run][within] = Some(series);
     }
 
     /// The series of this shard, which is number `shard`.
-    fn entries(&self, shard: usize) -> impl Iterator<Item = (Place, &Series)> {
-        self.series.iter().enumerate().filter_map(move |(within, series)| {
+    fn iter(&self, shard: usize) -> impl Iterator<Item = (Place, &Series)> {
+        let series = self.runs.iter().flatten().enumerate();
+        series.filter_map(move |(at, series)| {
             let series = series.as_ref()?;
-            Some((Place { slot: slot_of(shard, within), generation: series.generation }, series))
+            Some((place_of(shard, at, series), series))
         })
     }
 
-    fn late(&mut self) -> impl Iterator<Item = &mut Series> {
-        self.series.iter_mut().flatten().filter(|series| series.has_late())
+    fn iter_mut(&mut self, shard: usize) -> impl Iterator<Item = (Place, &mut Series)> {
+        let series = self.runs.iter_mut().flatten().enumerate();
+        series.filter_map(move |(at, series)| {
+            let series = series.as_mut()?;
+            Some((place_of(shard, at, series), series))
+        })
     }
 
     fn remove(&mut self, place: Place) {
-        let entry = &mut self.series[place.slot.within_shard()];
-        if entry.as_ref().is_some_and(|series| series.generation == place.generation) {
-            *entry = None;
+        if self.get(place).is_some() {
+            let (run, within) = place.slot.within_shard();
+            self.runs[run][within] = None;
         }
     }
+}
+
+/// The place of the series that is the `at`th of its shard.
+const fn place_of(shard: usize, at: usize, series: &Series) -> Place {
+    let run = at / RUN * SHARDS + shard;
+    let slot = Slot((run * RUN + at % RUN) as u32);
+    Place { slot, generation: series.generation }
 }
 
 #[derive(Debug)]
@@ -179,17 +195,19 @@ impl Head {
     }
 
     pub(crate) fn remember(&self, key: SeriesKey, place: Place) {
-        self.keys.insert(key, place.into());
+        self.keys.insert(key, place.into(), self.index.read().len());
     }
 
     /// Calls `visit` for each series with samples out of order, when every reader sees all that the
     /// series has. The caller holds the committer.
     pub(crate) fn each_late(&self, mut visit: impl FnMut(&mut Series)) {
         for shard in 0..SHARDS {
-            let commits = self.shard(shard).late().map(|series| series.commit()).max();
-            if let Some(newest) = commits {
+            let late = |(_, series): (Place, &Series)| series.has_late().then(|| series.commit());
+            let newest_commit = self.shard(shard).iter(shard).filter_map(late).max();
+            if let Some(newest) = newest_commit {
                 self.snapshots.wait_for(newest);
-                self.shard(shard).late().for_each(&mut visit);
+                let mut guard = self.shard(shard);
+                guard.iter_mut(shard).filter(|(_, s)| s.has_late()).for_each(|(_, s)| visit(s));
             }
         }
     }
@@ -206,22 +224,18 @@ impl Head {
         let mut dropped = 0;
         for shard in 0..SHARDS {
             let mut empty = Vec::new();
-            let mut guard = self.shard(shard);
-            let slots = guard.series.iter_mut().enumerate();
-            for (within, series) in slots.filter_map(|(i, series)| Some((i, series.as_mut()?))) {
+            for (place, series) in self.shard(shard).iter_mut(shard) {
                 match series.truncate(before) {
                     Some(kept) => oldest = oldest.min(kept),
                     // One that was just made may be about to get its first sample: a second look.
-                    None if series.was_empty => empty.push((within, series.generation)),
+                    None if series.was_empty => empty.push(place),
                     None => series.was_empty = true,
                 }
             }
-            drop(guard);
             dropped += empty.len();
             for batch in empty.chunks(1024) {
                 let mut index = self.index.write();
-                for &(within, generation) in batch {
-                    let place = Place { slot: slot_of(shard, within), generation };
+                for &place in batch {
                     if let Some(until) = forwarded_until {
                         index.depart(place, until);
                     }
@@ -238,11 +252,6 @@ impl Head {
         self.bounds.truncated(before, oldest);
         dropped
     }
-}
-
-const fn slot_of(shard: usize, within: usize) -> Slot {
-    let run = (within >> RUN_BITS) * SHARDS + shard;
-    Slot((run << RUN_BITS | within & ((1 << RUN_BITS) - 1)) as u32)
 }
 
 /// The times between which the head has samples, and how far it has been written to blocks.
@@ -316,9 +325,11 @@ mod tests {
 
     proptest! {
         #[test]
-        fn every_slot_has_a_place_of_its_own(slot: u32) {
-            let slot = Slot(slot);
-            prop_assert_eq!(slot_of(slot.shard(), slot.within_shard()), slot);
+        fn every_slot_has_a_place_of_its_own(slot: u32, generation: u32) {
+            let series = Series::new(generation, LogSeries(1), true);
+            let place = Place { slot: Slot(slot), generation };
+            let (run, within) = place.slot.within_shard();
+            prop_assert_eq!(place_of(place.slot.shard(), run * RUN + within, &series), place);
         }
 
         #[test]

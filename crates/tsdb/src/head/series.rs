@@ -111,6 +111,8 @@ pub(crate) struct Series {
     before_commit: Visible,
 }
 
+const _: () = assert!(size_of::<Series>() <= 176, "what every series costs, data apart");
+
 /// How much of a series a reader sees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visible {

@@ -85,7 +85,7 @@ impl Spill {
     pub(crate) fn run(&mut self, head: &Head) -> io::Result<()> {
         let mut leaving = Vec::new();
         for shard in 0..SHARDS {
-            for (place, series) in head.shard(shard).entries(shard) {
+            for (place, series) in head.shard(shard).iter(shard) {
                 let number = series.number;
                 let chunks = series.chunks_in_memory().cloned();
                 leaving.extend(chunks.map(|chunk| Leaving { place, number, chunk }));
