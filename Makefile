@@ -16,7 +16,7 @@ test: setup
 	cargo fmt --all --check
 	cargo clippy --workspace --all-targets -- --deny warnings
 	cargo build --workspace --bins
-	cargo test --workspace
+	cargo test --workspace --no-fail-fast
 
 # Kills tiers of a running tree at random for SOAK_SECONDS, and then asks for every acknowledged sample.
 soak: export SOAK_SECONDS ?= 1800
