@@ -331,7 +331,11 @@ impl Db {
     }
 
     pub fn release_log(&self, destination: &str) {
-        self.holds.lock().remove(destination);
+        let mut holds = self.holds.lock();
+        holds.remove(destination);
+        let oldest = holds.values().min().copied();
+        drop(holds);
+        self.head.index.write().forget_departed(oldest.unwrap_or_else(|| self.log_end()));
     }
 
     /// Bytes of log from `position` to the end: a sender's backlog.

@@ -646,6 +646,27 @@ fn what_is_held_for_a_destination_stays_readable() {
 }
 
 #[test]
+fn labels_of_series_that_left_are_kept_as_long_as_somebody_holds_the_log() {
+    let (_dir, options) = small_segments();
+    let db = open(&options);
+    db.hold_log("a", db.log_end());
+    db.hold_log("b", db.log_end());
+    fill(&db);
+    let old = db.head.index.read().find(&labels("old")).unwrap();
+    let old = db.head.index.read().number(old).unwrap();
+    for hour in 9..14 {
+        append(&db, &[("new", at(hour * HOUR, 1.0))]).unwrap();
+        db.maintain().unwrap();
+    }
+    assert_eq!(db.series_count(), 1);
+    let is_known = || db.head.index.read().knows_number(old);
+    db.release_log("a");
+    assert!(is_known());
+    db.release_log("b");
+    assert!(!is_known());
+}
+
+#[test]
 fn commits_wake_whoever_asked() {
     use std::sync::atomic::{AtomicU32, Ordering};
     let (_dir, options) = fresh();
