@@ -129,6 +129,7 @@ impl Db {
         if let Some(range) = blocks.range() {
             head.bounds.written(range.end.plus_millis(1));
         }
+        checkpoint::clean_up(&log_dir).map_err(io_error("clean", &log_dir))?;
         let mut replay = Replay::new(&head, &metrics);
         let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
         let writer = LogWriter::create(&log_dir, next, options.segment_bytes_max)

@@ -520,6 +520,60 @@ fn what_a_crash_left_of_blocks_is_cleaned_up() {
     assert_eq!(contents(&db), before);
 }
 
+/// CHECKPOINT-1.
+#[test]
+fn what_a_crash_left_of_a_checkpoint_is_cleaned_up() {
+    let (dir, options) = small_segments();
+    let log_dir = dir.path().join("wal");
+    let db = open(&options);
+    fill(&db);
+    let saved = tempfile::tempdir().unwrap();
+    for hour in 9..14 {
+        append(&db, &[("new", at(hour * HOUR, 1.0))]).unwrap();
+        copy_directory(&log_dir, saved.path());
+        db.maintain().unwrap();
+    }
+    let (before, segments) = (contents(&db), list_segments(&log_dir).unwrap());
+    drop(db);
+    // As if it had not got to removing what the checkpoint covers.
+    for segment in list_segments(saved.path()).unwrap() {
+        if segment < segments[0] {
+            let name = segment_path(Path::new(""), segment);
+            fs::copy(saved.path().join(&name), log_dir.join(&name)).unwrap();
+        }
+    }
+    let unfinished = log_dir.join("checkpoint.00000099.tmp");
+    fs::create_dir(&unfinished).unwrap();
+    assert_ne!(list_segments(&log_dir).unwrap(), segments);
+    let db = open(&options);
+    assert!(!unfinished.exists());
+    assert_eq!(list_segments(&log_dir).unwrap()[..segments.len()], segments);
+    assert_eq!(contents(&db), before);
+}
+
+/// CHECKPOINT-1.
+#[test]
+fn a_checkpoint_that_fails_leaves_the_log_as_it_was() {
+    let (dir, options) = small_segments();
+    let log_dir = dir.path().join("wal");
+    let db = open(&options);
+    fill(&db);
+    let first = segment_path(&log_dir, 0);
+    let mut bytes = fs::read(&first).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 1;
+    fs::write(&first, bytes).unwrap();
+    let failed = (9..14).any(|hour| {
+        append(&db, &[("new", at(hour * HOUR, 1.0))]).unwrap();
+        db.maintain().is_err()
+    });
+    assert!(failed);
+    let names = fs::read_dir(&log_dir).unwrap().map(|entry| entry.unwrap().file_name());
+    let names: BTreeSet<String> = names.map(|name| name.into_string().unwrap()).collect();
+    assert!(names.contains("00000000"));
+    assert!(names.iter().all(|name| !name.starts_with("checkpoint")), "{names:?}");
+}
+
 fn copy_directory(from: &Path, to: &Path) {
     fs::create_dir_all(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {

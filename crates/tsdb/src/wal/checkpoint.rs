@@ -1,7 +1,7 @@
 //! Shortens the log: what is still needed of its oldest segments moves into a checkpoint.
 //!
 //! - CHECKPOINT-1: a checkpoint appears whole (written aside, synced, renamed) before anything that
-//!   it replaces is removed; a crash in between leaves both, and replay prefers the checkpoint.
+//!   it replaces is removed; a crash in between leaves both, and opening removes what it replaces.
 
 use std::path::{Path, PathBuf};
 use std::{fs, io};
@@ -54,8 +54,26 @@ pub(crate) fn write(
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir(&unfinished)?;
+    if let Err(error) = fill(&unfinished, dir, last, since, keep, metadata) {
+        let _ = fs::remove_dir_all(&unfinished); // what stays is removed when the database opens
+        return Err(error);
+    }
+    fs::rename(&unfinished, finished)?;
+    sync_dir(dir)?;
+    remove_covered(dir, last)
+}
+
+/// Writes a checkpoint's files, and brings them to the disk.
+fn fill(
+    unfinished: &Path,
+    dir: &Path,
+    last: u32,
+    since: Timestamp,
+    keep: impl Fn(LogSeries) -> bool,
+    metadata: &RecordBuilder,
+) -> io::Result<()> {
     let mut copy = Copy {
-        writer: LogWriter::create(&unfinished, 0, SEGMENT_BYTES)?,
+        writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES)?,
         series: RecordBuilder::new(),
         samples: RecordBuilder::new(),
     };
@@ -78,13 +96,19 @@ pub(crate) fn write(
     for file in copy.writer.take_unsynced() {
         file.sync_all()?;
     }
-    sync_dir(&unfinished)?;
-    fs::rename(&unfinished, finished)?;
-    sync_dir(dir)?;
-    remove_covered(dir, last)
+    sync_dir(unfinished)
 }
 
-/// Removes what the checkpoint up to `last` replaces, and what a crash left of it.
+/// Removes what a crash left: segments that a checkpoint covers, and checkpoints that are not whole.
+pub(crate) fn clean_up(dir: &Path) -> io::Result<()> {
+    remove_unfinished(dir)?;
+    match newest(dir)? {
+        Some((_, covered)) => remove_covered(dir, covered),
+        None => Ok(()),
+    }
+}
+
+/// Removes what the checkpoint up to `last` replaces.
 pub(crate) fn remove_covered(dir: &Path, last: u32) -> io::Result<()> {
     for segment in list_segments(dir)?.into_iter().filter(|&segment| segment <= last) {
         fs::remove_file(segment_path(dir, segment))?;
@@ -92,6 +116,10 @@ pub(crate) fn remove_covered(dir: &Path, last: u32) -> io::Result<()> {
     for covered in list(dir)?.into_iter().filter(|&covered| covered < last) {
         fs::remove_dir_all(path(dir, covered))?;
     }
+    Ok(())
+}
+
+fn remove_unfinished(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
