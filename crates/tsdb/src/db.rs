@@ -20,7 +20,7 @@ use std::time::Duration;
 use model::{Metadata, TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use storage::{Append, AppendError, Appended, Appender};
-use tracing::info;
+use tracing::{info, warn};
 
 #[cfg(test)]
 use crate::block::meta::BlockMeta;
@@ -145,7 +145,9 @@ impl Db {
         };
         replay.report();
         let mut spill = Spill::new(&options.dir);
-        spill.run(&head).map_err(io_error("write chunks in", &options.dir))?;
+        if let Err(error) = spill.run(&head) {
+            warn!(%error, "full chunks stay in memory for now");
+        }
         let log_end = writer.position();
         let db = Self {
             committer: Mutex::new(Committer::new(writer, late_writer, options.sync_before_ack)),

@@ -204,6 +204,38 @@ fn a_full_disk_puts_compaction_off() {
 
 #[test]
 #[ignore = "the child of another test"]
+fn spill_beyond_the_limit_for_files() {
+    let unlimited = getrlimit(Resource::Fsize);
+    let db = open(&directory()).unwrap();
+    for time in 0..10_000 {
+        append(&db, time).unwrap(); // in all more than a megabyte of full chunks
+    }
+    let before = times(&db);
+    let files = || std::fs::read_dir(directory().join("chunks_head")).map_or(0, Iterator::count);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(100), ..unlimited }).unwrap();
+    db.maintain().unwrap_err();
+    assert_eq!(files(), 0, "what could not be finished does not take the last room");
+    drop(db);
+    let db = open(&directory()).unwrap();
+    assert_eq!(times(&db), before);
+
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    db.maintain().unwrap();
+    assert_eq!(files(), 1);
+    assert_eq!(times(&db), before);
+}
+
+#[test]
+fn on_a_full_disk_chunks_stay_in_memory() {
+    let dir = tempfile::tempdir().unwrap();
+    let ignore_signal = "trap '' XFSZ;";
+    let output =
+        child(ignore_signal, "spill_beyond_the_limit_for_files", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "the child of another test"]
 fn open_a_directory_in_use() {
     assert!(matches!(open(&directory()), Err(OpenError::Locked { .. })));
 }

@@ -114,31 +114,40 @@ impl Spill {
     fn write_file(&mut self, leaving: &[Leaving]) -> io::Result<Vec<SpilledChunk>> {
         self.files += 1;
         let path = self.dir.join(format!("{:06}", self.files));
-        let mut out = BufWriter::with_capacity(1 << 20, File::create(&path)?);
-        out.write_all(&HEADER)?;
-        let (mut offset, mut written, mut buffer) = (HEADER.len(), Vec::new(), Vec::new());
-        for leaving in leaving {
-            let bytes = leaving.chunk.bytes();
-            buffer.clear();
-            buffer.extend(leaving.number.0.to_be_bytes());
-            for time in [leaving.chunk.start, leaving.chunk.end] {
-                buffer.extend(Timestamp::as_millis(time).to_be_bytes());
-            }
-            buffer.push(XOR);
-            put_uvarint(&mut buffer, bytes.len() as u64);
-            written.push(((offset + buffer.len()) as u32, bytes.len() as u32));
-            buffer.extend_from_slice(bytes);
-            buffer.extend(crc32c::crc32c(&buffer).to_be_bytes());
-            out.write_all(&buffer)?;
-            offset += buffer.len();
-            if offset > FILE_BYTES_MAX {
-                break;
-            }
-        }
-        out.into_inner().map_err(io::IntoInnerError::into_error)?;
-        let bytes = Mapped::open(&path)?;
+        let written = write_chunks(&path, leaving);
+        let written = written.and_then(|written| Ok((written, Mapped::open(&path)?)));
+        let (written, bytes) = written.inspect_err(|_| {
+            let _ = fs::remove_file(&path); // on a full disk it would only make that worse
+        })?;
         let file = Arc::new(SpillFile { bytes, path });
         let chunk = |(offset, length)| SpilledChunk { file: Arc::clone(&file), offset, length };
         Ok(written.into_iter().map(chunk).collect())
     }
+}
+
+/// Gives where in the file the data of each chunk begins, and its length.
+fn write_chunks(path: &Path, leaving: &[Leaving]) -> io::Result<Vec<(u32, u32)>> {
+    let mut out = BufWriter::with_capacity(1 << 20, File::create(path)?);
+    out.write_all(&HEADER)?;
+    let (mut offset, mut written, mut buffer) = (HEADER.len(), Vec::new(), Vec::new());
+    for leaving in leaving {
+        let bytes = leaving.chunk.bytes();
+        buffer.clear();
+        buffer.extend(leaving.number.0.to_be_bytes());
+        for time in [leaving.chunk.start, leaving.chunk.end] {
+            buffer.extend(Timestamp::as_millis(time).to_be_bytes());
+        }
+        buffer.push(XOR);
+        put_uvarint(&mut buffer, bytes.len() as u64);
+        written.push(((offset + buffer.len()) as u32, bytes.len() as u32));
+        buffer.extend_from_slice(bytes);
+        buffer.extend(crc32c::crc32c(&buffer).to_be_bytes());
+        out.write_all(&buffer)?;
+        offset += buffer.len();
+        if offset > FILE_BYTES_MAX {
+            break;
+        }
+    }
+    out.into_inner().map_err(io::IntoInnerError::into_error)?;
+    Ok(written)
 }
