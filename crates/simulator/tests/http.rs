@@ -5,7 +5,7 @@
 //! ```
 
 // Helpers of tests are outside test functions, where clippy allows it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};

@@ -6,7 +6,7 @@
 //! ```
 
 // Helpers of tests are outside test functions, where clippy allows it.
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, reason = "helpers of a test")]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;

@@ -5,7 +5,7 @@
 //!    └──────► Debian's prometheus, with the same series by remote write (`differential`)
 //! ```
 
-#![allow(clippy::unwrap_used)] // all of this is tests
+#![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
 mod bad_input;
 mod differential;

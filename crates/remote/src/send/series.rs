@@ -1,6 +1,6 @@
 //! What a destination gets of each series: its labels after relabelling, encoded once.
 //!
-//! - SERIES-1: external labels are added where a series does not have them, then the relabelling
+//! - FORWARD-1: external labels are added where a series does not have them, then the relabelling
 //!   steps run, as in Prometheus (`storage/remote/queue_manager.go`).
 
 use std::sync::Arc;
