@@ -36,7 +36,7 @@ pub use crate::send::config::{
 };
 
 use crate::metrics::SendMetrics;
-use crate::send::destination::Destination;
+use crate::send::destination::{Destination, Prepared};
 
 pub(crate) use crate::send::client::Reply;
 pub(crate) use crate::send::queue::Queue;
@@ -85,7 +85,8 @@ impl Senders {
     }
 
     /// Makes `configs` the destinations. One that did not change keeps running; one that did goes on
-    /// where it was; one that is gone stops and no longer holds the log.
+    /// where it was; one that is gone stops and no longer holds the log. After an error all are as
+    /// they were.
     ///
     /// Call it before the database's first `maintain`, or the log may go before it is held.
     pub async fn apply(
@@ -97,21 +98,27 @@ impl Senders {
             return Err(SendError::SharedName(name.to_owned()));
         }
         let mut running = self.running.lock().await;
-        let unchanged = |name: &String, sender: &mut Running| {
-            sender.external_labels == *external_labels
-                && configs.iter().any(|config| config.name == *name && *config == sender.config)
+        let is_same = |sender: &Running, config: &RemoteWriteConfig| {
+            sender.config == *config && sender.external_labels == *external_labels
         };
-        for (name, sender) in running.extract_if(|name, sender| !unchanged(name, sender)) {
+        let new = configs.iter().filter(|config| {
+            running.get(&config.name).is_none_or(|sender| !is_same(sender, config))
+        });
+        let new = new.map(|config| Prepared::new(&self.folder, config.clone()));
+        let new: Vec<Prepared> = new.collect::<Result<_, _>>()?;
+        // Nothing fails from here on.
+        let ends = |_: &String, sender: &mut Running| {
+            !configs.iter().any(|config| is_same(sender, config))
+        };
+        for (name, sender) in running.extract_if(ends) {
             self.stop(&name, sender).await;
             if configs.iter().all(|config| config.name != name) {
                 self.db.release_log(&name);
             }
         }
-        for config in configs {
-            if !running.contains_key(&config.name) {
-                let sender = self.start(config.clone(), external_labels.clone())?;
-                running.insert(config.name.clone(), sender);
-            }
+        for prepared in new {
+            let name = prepared.config().name.clone();
+            running.insert(name, self.start(prepared, external_labels.clone()));
         }
         Ok(())
     }
@@ -127,23 +134,16 @@ impl Senders {
         }
     }
 
-    fn start(
-        &self,
-        config: RemoteWriteConfig,
-        external_labels: Labels,
-    ) -> Result<Running, SendError> {
+    fn start(&self, prepared: Prepared, external_labels: Labels) -> Running {
+        let config = prepared.config().clone();
         let metrics = self.metrics.destination(&config.name, config.shown_url().as_str());
-        let destination = Destination::open(
-            Arc::clone(&self.db),
-            &self.folder,
-            config.clone(),
-            external_labels.clone(),
-            metrics,
-        )?;
+        let db = Arc::clone(&self.db);
+        let destination =
+            Destination::start_at_cursor(db, prepared, external_labels.clone(), metrics);
         self.wakers.lock().insert(config.name.clone(), destination.wake());
         let stop = CancellationToken::new();
         let task = tokio::spawn(destination.run(stop.clone()));
-        Ok(Running { config, external_labels, stop, task })
+        Running { config, external_labels, stop, task }
     }
 
     async fn stop(&self, name: &str, sender: Running) {

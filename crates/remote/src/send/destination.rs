@@ -44,7 +44,8 @@ pub(super) struct Destination {
     client: Arc<Client>,
     queue: Queue,
     cursor: Cursor,
-    saved: LogPosition,
+    /// What the cursor file says; `None` until one was written.
+    saved: Option<LogPosition>,
     wake: Arc<Notify>,
     metrics: DestinationMetrics,
     /// Time for the queue counts from here.
@@ -67,6 +68,28 @@ pub(super) struct Destination {
     last_problem: Option<String>,
 }
 
+/// What a destination needs before it starts: all that can fail.
+#[derive(Debug)]
+pub(super) struct Prepared {
+    config: RemoteWriteConfig,
+    cursor: Cursor,
+    client: Arc<Client>,
+}
+
+impl Prepared {
+    pub(super) fn new(folder: &Path, config: RemoteWriteConfig) -> Result<Self, SendError> {
+        let cursor = Cursor::new(folder, &config.name);
+        let unread = |source| SendError::Cursor { name: config.name.clone(), source };
+        cursor.load().map_err(unread)?;
+        let client = Arc::new(Client::new(config.clone())?);
+        Ok(Self { config, cursor, client })
+    }
+
+    pub(super) fn config(&self) -> &RemoteWriteConfig {
+        &self.config
+    }
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Posted {
     Samples(RequestId),
@@ -85,48 +108,48 @@ enum Event {
 }
 
 impl Destination {
-    /// Finds out where to go on, and holds the log from there.
-    pub(super) fn open(
+    /// Goes on where the cursor is, and holds the log from there.
+    pub(super) fn start_at_cursor(
         db: Arc<Db>,
-        folder: &Path,
-        config: RemoteWriteConfig,
+        Prepared { config, cursor, client }: Prepared,
         external_labels: Labels,
         metrics: DestinationMetrics,
-    ) -> Result<Self, SendError> {
+    ) -> Self {
         let name = config.name.clone();
-        let cursor = Cursor::new(folder, &name);
-        let stored = cursor.load();
-        let start = match stored
-            .map_err(|source| SendError::Cursor { name: name.clone(), source })?
-        {
-            Stored::Nothing => db.log_end(),
-            Stored::At(position) if position <= db.log_end() => position,
-            Stored::At(position) => {
+        let start = match cursor.load() {
+            Ok(Stored::Nothing) => db.log_end(),
+            Ok(Stored::At(position)) if position <= db.log_end() => position,
+            Ok(Stored::At(position)) => {
                 tracing::warn!(remote = name, %position, "the cursor is of a log that is gone");
                 db.log_start()
             }
-            Stored::Unreadable => {
+            Ok(Stored::Unreadable) | Err(_) => {
                 tracing::warn!(remote = name, "unreadable cursor: sending all of the log again");
                 db.log_start()
             }
         };
         db.hold_log(&name, start);
-        let save = |source| SendError::Cursor { name: name.clone(), source };
-        cursor.save(start).map_err(save)?;
+        let saved = match cursor.save(start) {
+            Ok(()) => Some(start),
+            Err(error) => {
+                tracing::warn!(remote = name, %error, "save cursor"); // the next tick tries again
+                None
+            }
+        };
         metrics.set_limits(&config.queue);
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
         let source = Source::new(Arc::clone(&db), start, &config, external_labels);
-        Ok(Self {
+        Self {
             source: Some(Box::new(source)),
             queue: Queue::new(config.queue.clone(), start),
             metadata_interval: config.metadata.as_ref().map(|metadata| metadata.send_interval),
-            client: Arc::new(Client::new(config)?),
+            client,
             db,
             name,
             cursor,
-            saved: start,
+            saved,
             wake: Arc::new(Notify::new()),
             metrics,
             origin: now,
@@ -142,7 +165,7 @@ impl Destination {
             metadata_due: now,
             idle_round_due: now + IDLE_ROUND,
             last_problem: None,
-        })
+        }
     }
 
     /// To be notified after every commit.
@@ -330,7 +353,7 @@ impl Destination {
 
     fn tick(&mut self) {
         let position = self.queue.acknowledged();
-        if position != self.saved && self.saving.is_none() {
+        if Some(position) != self.saved && self.saving.is_none() {
             let cursor = self.cursor.clone();
             self.saving = Some(spawn_blocking(move || cursor.save(position).map(|()| position)));
         }
@@ -343,7 +366,7 @@ impl Destination {
     fn cursor_saved(&mut self, result: io::Result<LogPosition>) {
         match result {
             Ok(position) => {
-                self.saved = position;
+                self.saved = Some(position);
                 self.db.hold_log(&self.name, position);
             }
             Err(error) => self.problem(format!("save cursor: {error}")),

@@ -372,6 +372,23 @@ async fn a_reload_keeps_what_did_not_change() {
 }
 
 #[tokio::test]
+async fn destinations_that_cannot_be_opened_leave_those_that_run() {
+    let (edge, a, b) = (Edge::new(), Destination::default(), Destination::default());
+    let to_a = config(a.serve().await, "");
+    let to_b = RemoteWriteConfig { name: "b".to_owned(), ..config(b.serve().await, "") };
+    let none = Labels::empty();
+    edge.senders.apply(&[to_a.clone(), to_b], &none).await.unwrap();
+
+    std::fs::create_dir(edge.folder.path().join("remote/c.cursor")).unwrap();
+    let changed = RemoteWriteConfig { remote_timeout: Duration::from_secs(1), ..to_a.clone() };
+    let bad = RemoteWriteConfig { name: "c".to_owned(), ..to_a };
+    let error = edge.senders.apply(&[changed, bad], &none).await.unwrap_err();
+    assert_eq!(error.to_string(), "cursor of remote write destination \"c\"");
+    edge.append(1, 1);
+    until("all goes on as before", || a.count() == 1 && b.count() == 1).await;
+}
+
+#[tokio::test]
 async fn families_are_described_to_those_who_get_them() {
     let (edge, parent) = (Edge::new(), Destination::default());
     let config = config(parent.serve().await, "");
