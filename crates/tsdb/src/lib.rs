@@ -1,4 +1,5 @@
-//! The storage engine of every tier: a head in memory, written ahead to a log in Prometheus' format.
+//! The storage engine of every tier: a head in memory, written ahead to a log, and blocks of what left
+//! it, in Prometheus' formats.
 //!
 //! A data directory is Prometheus' own. One process at a time uses it ([`OpenError::Locked`]).
 //!
