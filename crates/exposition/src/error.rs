@@ -36,8 +36,13 @@ pub enum Problem {
     DataAfterEof,
 }
 
-/// How much of what was found instead an error quotes, in characters.
-const GOT_CHARS_MAX: usize = 40;
+/// How much of what was found an error quotes, in characters.
+const QUOTE_CHARS_MAX: usize = 40;
+
+/// The beginning of `found`: a target decides how long it is, and an error is kept and shown.
+pub(crate) fn quote(found: &str) -> String {
+    found.chars().take(QUOTE_CHARS_MAX).collect()
+}
 
 impl Problem {
     /// Without what was found: [`Problem::found`] adds it.
@@ -47,7 +52,7 @@ impl Problem {
 
     pub(crate) fn found(mut self, rest_of_line: &str) -> Self {
         if let Self::Expected { got, .. } = &mut self {
-            *got = rest_of_line.chars().take(GOT_CHARS_MAX).collect();
+            *got = quote(rest_of_line);
         }
         self
     }

@@ -15,6 +15,7 @@ use std::borrow::Cow;
 use memchr::{memchr, memchr_iter};
 use model::{LabelsBuilder, MetricType, Timestamp};
 
+use crate::error::quote;
 use crate::number::parse_value;
 use crate::series::{self, ESCAPED, ESCAPED_HELP};
 use crate::{Format, ParseError, Problem};
@@ -138,7 +139,7 @@ impl<'a> Parser<'a> {
 
     fn value(&mut self) -> Result<f64, ParseError> {
         let token = self.token("a value")?;
-        parse_value(token).ok_or_else(|| self.error_before(token, Problem::Value(token.to_owned())))
+        parse_value(token).ok_or_else(|| self.error_before(token, Problem::Value(quote(token))))
     }
 
     fn timestamp_millis(&mut self) -> Result<Timestamp, ParseError> {
@@ -146,14 +147,14 @@ impl<'a> Parser<'a> {
         token
             .parse()
             .map(Timestamp::from_millis)
-            .map_err(|_| self.error_before(token, Problem::Timestamp(token.to_owned())))
+            .map_err(|_| self.error_before(token, Problem::Timestamp(quote(token))))
     }
 
     fn timestamp_seconds(&mut self) -> Result<Timestamp, ParseError> {
         let token = self.token("a timestamp")?;
         match parse_value(token) {
             Some(seconds) if seconds.is_finite() => Ok(Timestamp::from_seconds(seconds)),
-            _ => Err(self.error_before(token, Problem::Timestamp(token.to_owned()))),
+            _ => Err(self.error_before(token, Problem::Timestamp(quote(token)))),
         }
     }
 
@@ -216,7 +217,7 @@ impl<'a> Parser<'a> {
             _ => {
                 let prefix = family.strip_suffix(text);
                 if !text.is_empty() && !prefix.is_some_and(|prefix| prefix.ends_with('_')) {
-                    let (unit, metric) = (text.to_owned(), family.into_owned());
+                    let (unit, metric) = (quote(text), quote(&family));
                     return Err(self.error(Problem::Unit { unit, metric }));
                 }
                 Entry::Unit { family, unit: text }
@@ -238,7 +239,7 @@ impl<'a> Parser<'a> {
 
     fn metric_type(&mut self, family: Cow<'a, str>, text: &str) -> Result<Entry<'a>, ParseError> {
         let Some(metric_type) = MetricType::parse(text) else {
-            return Err(self.error(Problem::MetricType(text.to_owned())));
+            return Err(self.error(Problem::MetricType(quote(text))));
         };
         self.metric_type = metric_type;
         Ok(Entry::Type { family, metric_type })

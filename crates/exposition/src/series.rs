@@ -13,6 +13,7 @@ use std::borrow::Cow;
 use memchr::memchr2;
 use model::{LabelsBuilder, METRIC_NAME, MetricType};
 
+use crate::error::quote;
 use crate::number::{open_metrics_float, parse_value};
 use crate::{Format, Problem};
 
@@ -104,7 +105,7 @@ pub(crate) fn decode(
     }
     labels.sort_unstable_by(|a, b| a.0.cmp(&b.0));
     if let Some(twice) = labels.windows(2).find(|pair| pair[0].0 == pair[1].0) {
-        return Err(cursor.fault(Problem::DuplicateLabel(twice[0].0.to_string())));
+        return Err(cursor.fault(Problem::DuplicateLabel(quote(&twice[0].0))));
     }
     Ok(labels.into_iter().collect())
 }

@@ -166,6 +166,25 @@ fn malformed_text_is_an_error_that_names_the_line_and_what_was_expected() {
 }
 
 #[test]
+fn an_error_quotes_the_beginning_of_what_is_long() {
+    #[track_caller]
+    fn check(before: &str, after: &str) {
+        let body = format!("{before}{}{after}\n# EOF\n", "9".repeat(10_000));
+        let error = read(&body, Format::OpenMetrics).pop().expect("something was read");
+        assert!(error.starts_with("line 1: "), "{error}");
+        assert!(error.len() < 200, "{} bytes", error.len());
+    }
+    check("a 1.", ".");
+    check("a 1 ", ".");
+    check("# TYPE a ", "");
+    check("# UNIT a ", "");
+    check("# UNIT a", " b");
+    check("{x", "=\"1\"} 1");
+    check("a{\"", "\"} 1");
+    check(&format!("a{{x{0}=\"1\",x", "9".repeat(10_000)), "=\"2\"} 1");
+}
+
+#[test]
 fn malformed_open_metrics_are_errors() {
     #[track_caller]
     fn check(body: &str, expect: &str) {
