@@ -27,6 +27,8 @@ use crate::{Tier, maintenance, routes, telemetry};
 
 /// How long open connections may take to end once the process is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
+/// How long a connection may stay open with nothing moving on it, beside the time of a query.
+const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Runs until it is told to stop. An error means that it could not start, or not end cleanly.
 pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
@@ -48,7 +50,8 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     let commands = flags.web.enable_lifecycle.then(|| events.sender.clone());
     let readiness = Arc::new(Readiness::not_ready("starting"));
     let router = routes::router(tier, &flags, &registry, &parts, &loaded, &readiness, commands)?;
-    let listener = BoundedListener::new(tcp, flags.web.max_connections);
+    let idle_max = CONNECTION_IDLE_MAX.saturating_add(flags.query.timeout);
+    let listener = BoundedListener::new(tcp, flags.web.max_connections, idle_max);
     let serve =
         axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
     let serve = tokio::spawn(serve.into_future());

@@ -1,31 +1,49 @@
 //! A TCP listener that holds no more than a set number of connections at a time; further ones wait
-//! in the kernel's backlog until one ends.
+//! in the kernel's backlog until one ends. One on which nothing moves for long is ended, so that
+//! clients that vanished do not keep others out.
 
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::serve::Listener;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::{Instant, Sleep};
 
 pub(crate) struct BoundedListener {
     tcp: TcpListener,
     free: Arc<Semaphore>,
+    idle_max: Duration,
 }
 
-/// A connection that gives its place back when it is dropped.
+/// A connection that gives its place back when it is dropped. Reading fails once no byte was
+/// taken or given for `idle_max`.
 pub(crate) struct BoundedStream {
     tcp: TcpStream,
+    idle_max: Duration,
+    idle: Pin<Box<Sleep>>,
     _place: OwnedSemaphorePermit,
 }
 
 impl BoundedListener {
-    pub(crate) fn new(tcp: TcpListener, connections_max: usize) -> Self {
-        Self { tcp, free: Arc::new(Semaphore::new(connections_max)) }
+    /// `idle_max` must be longer than an answer may take to begin.
+    pub(crate) fn new(tcp: TcpListener, connections_max: usize, idle_max: Duration) -> Self {
+        Self { tcp, free: Arc::new(Semaphore::new(connections_max)), idle_max }
+    }
+}
+
+impl BoundedStream {
+    /// Passes on what became of a read or a write; anything but waiting starts the time anew.
+    fn moved<T>(&mut self, outcome: Poll<T>) -> Poll<T> {
+        if outcome.is_ready() {
+            self.idle.as_mut().reset(Instant::now() + self.idle_max);
+        }
+        outcome
     }
 }
 
@@ -41,7 +59,8 @@ impl Listener for BoundedListener {
         if let Err(error) = tcp.set_nodelay(true) {
             tracing::debug!(%error, "set TCP_NODELAY");
         }
-        (BoundedStream { tcp, _place: place }, address)
+        let (idle_max, idle) = (self.idle_max, Box::pin(tokio::time::sleep(self.idle_max)));
+        (BoundedStream { tcp, idle_max, idle, _place: place }, address)
     }
 
     fn local_addr(&self) -> io::Result<SocketAddr> {
@@ -55,7 +74,11 @@ impl AsyncRead for BoundedStream {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut self.tcp).poll_read(context, buffer)
+        let outcome = Pin::new(&mut self.tcp).poll_read(context, buffer);
+        if outcome.is_pending() && self.idle.as_mut().poll(context).is_ready() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.moved(outcome)
     }
 }
 
@@ -65,7 +88,8 @@ impl AsyncWrite for BoundedStream {
         context: &mut Context<'_>,
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write(context, bytes)
+        let outcome = Pin::new(&mut self.tcp).poll_write(context, bytes);
+        self.moved(outcome)
     }
 
     fn poll_flush(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
@@ -81,7 +105,8 @@ impl AsyncWrite for BoundedStream {
         context: &mut Context<'_>,
         slices: &[io::IoSlice<'_>],
     ) -> Poll<io::Result<usize>> {
-        Pin::new(&mut self.tcp).poll_write_vectored(context, slices)
+        let outcome = Pin::new(&mut self.tcp).poll_write_vectored(context, slices);
+        self.moved(outcome)
     }
 
     fn is_write_vectored(&self) -> bool {
@@ -91,14 +116,16 @@ impl AsyncWrite for BoundedStream {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use tokio::io::AsyncReadExt as _;
 
     use super::*;
+
+    const IDLE_MAX: Duration = Duration::from_millis(100);
 
     #[tokio::test]
     async fn a_connection_above_the_limit_waits_until_one_ends() {
         let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let mut listener = BoundedListener::new(tcp, 1);
+        let mut listener = BoundedListener::new(tcp, 1, IDLE_MAX);
         let address = listener.local_addr().unwrap();
         let _clients = (
             TcpStream::connect(address).await.unwrap(),
@@ -110,5 +137,16 @@ mod tests {
         assert!(waiting.is_err(), "the second connection has to wait");
         drop(first);
         listener.accept().await;
+    }
+
+    #[tokio::test]
+    async fn a_connection_on_which_nothing_moves_ends() {
+        let tcp = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let mut listener = BoundedListener::new(tcp, 1, IDLE_MAX);
+        let _silent = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+
+        let (mut stream, _) = listener.accept().await;
+        let read = tokio::time::timeout(Duration::from_secs(10), stream.read_u8()).await;
+        assert_eq!(read.expect("ends by itself").unwrap_err().kind(), io::ErrorKind::TimedOut);
     }
 }
