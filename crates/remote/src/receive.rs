@@ -1,7 +1,7 @@
 //! `POST /api/v1/write`: remote write 1.0 and 2.0 in.
 //!
 //! ```text
-//! headers ─► a place (or 429) ─► body ─► snappy ─► walk ─► append ─► commit ─► 204, 400 or 500
+//! headers ─► a place (or 429) ─► body ─► snappy ─► walk ─► append ─► commit ─► 204, 400 or 503
 //!            └──────── async ────────┘   └─── a blocking thread ───┘
 //! ```
 //! - RECEIVE-4: a 2xx answer means that all samples are stored; 400 means that what was valid is
@@ -128,7 +128,7 @@ impl WriteError {
             Self::SlowBody(_) => StatusCode::REQUEST_TIMEOUT,
             Self::TooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::Body(_) | Self::Snappy(_) | Self::Malformed(_) => StatusCode::BAD_REQUEST,
-            Self::Append(error) if error.is_retryable() => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Append(error) if error.is_retryable() => StatusCode::SERVICE_UNAVAILABLE,
             Self::Append(_) => StatusCode::BAD_REQUEST,
             Self::Panicked => StatusCode::INTERNAL_SERVER_ERROR,
         }

@@ -149,7 +149,7 @@ async fn storage_that_fails_asks_for_a_retry() {
     let server = server(Options::default()).await;
     server.memory.state().fail_commits = true;
     let response = server.post(&V1, snappy(&message(&["a"]))).await;
-    assert_eq!(response.status(), 500);
+    assert_eq!(response.status(), 503);
     assert_eq!(response.text().await.unwrap(), "store: write log segment 3\n");
 }
 
