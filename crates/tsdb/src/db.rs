@@ -96,6 +96,9 @@ pub struct Db {
     holds: Mutex<HashMap<String, LogPosition>>,
     hooks: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
     spare_batches: Mutex<Vec<Vec<Pending>>>,
+    /// Held by whoever brings the log to the disk: a second one waits, or it would see nothing left
+    /// to do while the first may still fail.
+    syncing: Mutex<()>,
     /// Held by whoever maintains the database.
     maintenance: Mutex<Spill>,
     _lock: DirLock,
@@ -161,6 +164,7 @@ impl Db {
             holds: Mutex::default(),
             hooks: RwLock::default(),
             spare_batches: Mutex::default(),
+            syncing: Mutex::default(),
             maintenance: Mutex::new(spill),
             _lock: lock,
         };
@@ -170,6 +174,7 @@ impl Db {
 
     /// Brings everything acknowledged to the disk. Cheap when nothing was written since.
     pub fn sync(&self) -> io::Result<()> {
+        let _turn = self.syncing.lock();
         let of_log = |committer: &mut Committer| Some(committer.writer.take_unsynced());
         let of_late =
             |committer: &mut Committer| Some(committer.late_writer.as_mut()?.take_unsynced());
