@@ -16,6 +16,7 @@ mod telemetry;
 mod tier;
 
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::Context as _;
 
@@ -47,5 +48,8 @@ fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("start the async runtime")?;
-    runtime.block_on(lifecycle::run(tier, flags))
+    let outcome = runtime.block_on(lifecycle::run(tier, flags));
+    // A compaction may still be at work, for minutes; it leaves nothing half done when it is cut.
+    runtime.shutdown_timeout(Duration::from_secs(1));
+    outcome
 }

@@ -43,7 +43,7 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     let parts = Arc::new(Parts::open(tier, &flags, &config, &registry).await?);
     let metrics = ReloadMetrics::register(&registry)?;
     let loaded = Arc::new(RwLock::new(Loaded::now(&config)));
-    parts.apply(config).await?;
+    parts.apply(tier, config).await?;
     metrics.succeeded();
 
     let stop = CancellationToken::new();
@@ -63,7 +63,7 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     loop {
         match events.next().await {
             Event::Reload { done } => {
-                let outcome = reload(&parts, &flags, &loaded, &metrics).await;
+                let outcome = reload(tier, &parts, &flags, &loaded, &metrics).await;
                 // A client that has gone away does not want to know.
                 let _ = done.map(|done| done.send(outcome));
             }
@@ -92,12 +92,13 @@ fn load(flags: &Flags) -> anyhow::Result<Config> {
 }
 
 async fn reload(
+    tier: &Tier,
     parts: &Parts,
     flags: &Flags,
     loaded: &RwLock<Loaded>,
     metrics: &ReloadMetrics,
 ) -> Result<(), String> {
-    match load_and_apply(parts, flags).await {
+    match load_and_apply(tier, parts, flags).await {
         Ok(now) => {
             *loaded.write() = now;
             metrics.succeeded();
@@ -114,10 +115,10 @@ async fn reload(
     }
 }
 
-async fn load_and_apply(parts: &Parts, flags: &Flags) -> anyhow::Result<Loaded> {
+async fn load_and_apply(tier: &Tier, parts: &Parts, flags: &Flags) -> anyhow::Result<Loaded> {
     let config = load(flags)?;
     let loaded = Loaded::now(&config);
-    parts.apply(config).await?;
+    parts.apply(tier, config).await?;
     Ok(loaded)
 }
 

@@ -8,6 +8,7 @@
 
 use std::num::NonZeroUsize;
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
@@ -33,6 +34,7 @@ pub(crate) struct Parts {
     remote_metrics: remote::Metrics,
     external_labels: watch::Sender<Labels>,
     external_url: String,
+    out_of_order_window: Duration,
 }
 
 /// Alerts leave the rules here and go to the Alertmanagers.
@@ -89,6 +91,7 @@ impl Parts {
             concurrency: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
         });
         let external_url = flags.web.external_url.clone();
+        let out_of_order_window = out_of_order_window(tier, config);
         let (external_labels, _) = watch::channel(Labels::empty());
         Ok(Self {
             db,
@@ -100,11 +103,13 @@ impl Parts {
             remote_metrics,
             external_labels,
             external_url,
+            out_of_order_window,
         })
     }
 
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
-    pub(crate) async fn apply(&self, config: Config) -> anyhow::Result<()> {
+    pub(crate) async fn apply(&self, tier: &Tier, config: Config) -> anyhow::Result<()> {
+        self.warn_of_what_needs_a_restart(tier, &config);
         let external_labels = &config.global.external_labels;
         let settings = rules::Settings {
             evaluation_interval: config.global.evaluation_interval,
@@ -118,6 +123,20 @@ impl Parts {
         self.rules.apply(config.rule_groups, settings);
         self.scrape.apply(config.scrape_jobs);
         Ok(())
+    }
+
+    fn warn_of_what_needs_a_restart(&self, tier: &Tier, config: &Config) {
+        if out_of_order_window(tier, config) != self.out_of_order_window {
+            tracing::warn!(
+                "storage.tsdb.out_of_order_time_window changes with the next start only"
+            );
+        }
+        if config.global.evaluation_interval != self.engine.options().subquery_step {
+            tracing::warn!(
+                "subqueries without a step take the new global.evaluation_interval with the next \
+                 start only"
+            );
+        }
     }
 
     /// Ends what feeds the storage on its own.
@@ -166,7 +185,7 @@ async fn open_storage(
 ) -> anyhow::Result<Arc<Db>> {
     let options = tsdb::Options {
         retention: Some(flags.storage.retention),
-        out_of_order_window: config.out_of_order_window.unwrap_or(tier.out_of_order_window),
+        out_of_order_window: out_of_order_window(tier, config),
         sync_before_ack: flags.storage.wal_sync.is_zero(),
         clock: Some(now),
         ..tsdb::Options::new(&flags.storage.path)
@@ -174,6 +193,10 @@ async fn open_storage(
     let metrics = tsdb::Metrics::register(registry)?;
     let opened = tokio::task::spawn_blocking(move || Db::open(options, metrics)).await?;
     opened.context("open the storage")
+}
+
+fn out_of_order_window(tier: &Tier, config: &Config) -> Duration {
+    config.out_of_order_window.unwrap_or(tier.out_of_order_window)
 }
 
 fn scrape_options() -> scrape::Options {
