@@ -93,8 +93,8 @@ impl Appender for Batch {
     fn commit(self: Box<Self>) -> Result<Appended, AppendError> {
         let mut state = self.state.lock();
         if state.fail_commits {
-            let source = std::io::Error::other("disk full");
-            return Err(AppendError::Log { segment: 3, source });
+            let cause = std::io::Error::other("disk full");
+            return Err(AppendError::Log { segment: 3, cause });
         }
         let mut appended = Appended::default();
         for (series, sample) in self.samples {

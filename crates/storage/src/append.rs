@@ -109,8 +109,8 @@ pub enum AppendError {
     UnknownSeries(SeriesRef),
     #[error("series without labels")]
     NoLabels,
-    #[error("write log segment {segment}")]
-    Log { segment: u32, source: io::Error },
+    #[error("write log segment {segment}: {cause}")]
+    Log { segment: u32, cause: io::Error },
 }
 
 impl AppendError {

@@ -150,7 +150,7 @@ async fn storage_that_fails_asks_for_a_retry() {
     server.memory.state().fail_commits = true;
     let response = server.post(&V1, snappy(&message(&["a"]))).await;
     assert_eq!(response.status(), 503);
-    assert_eq!(response.text().await.unwrap(), "store: write log segment 3\n");
+    assert_eq!(response.text().await.unwrap(), "store: write log segment 3: disk full\n");
 }
 
 /// Sends a request's head that promises a body, and no body.

@@ -139,8 +139,8 @@ impl Appender for Batch<'_> {
     fn commit(self: Box<Self>) -> Result<Appended, AppendError> {
         let mut inner = self.store.0.lock();
         if inner.failing {
-            let source = std::io::Error::other("full");
-            return Err(AppendError::Log { segment: 0, source });
+            let cause = std::io::Error::other("full");
+            return Err(AppendError::Log { segment: 0, cause });
         }
         inner.metadata.extend(self.metadata);
         let mut appended = Appended::default();

@@ -234,9 +234,9 @@ impl Committer {
             }
             _ => Ok(()),
         });
-        result.map_err(|source| {
+        result.map_err(|cause| {
             metrics.log_write_errors.inc();
-            AppendError::Log { segment: self.writer.position().segment, source }
+            AppendError::Log { segment: self.writer.position().segment, cause }
         })
     }
 
