@@ -53,6 +53,12 @@ pub fn run(arguments: &CheckArgs) -> anyhow::Result<()> {
 /// Whether the file is good, and the rule files that it names.
 fn config(file: &Path) -> bool {
     match Config::load(file) {
+        Ok(config) if !config.missing_rule_files.is_empty() => {
+            for missing in &config.missing_rule_files {
+                eprintln!("{}: rule_files: {missing:?} does not exist", file.display());
+            }
+            false
+        }
         Ok(config) => {
             println!(
                 "{}: {} scrape jobs, {} rule groups, {} remote writes",

@@ -52,6 +52,12 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
     );
     let bad = file("bad.yml", "rule_files: [bad-rules.yml]\n")?;
     check(watershed(&lab, &["check", "config", &bad], "")?, false, &["bad-rules.yml: 4:"]);
+    let gone = file("gone.yml", "rule_files: [no-such.yml]\n")?;
+    check(
+        watershed(&lab, &["check", "config", &gone], "")?,
+        false,
+        &["rule_files: \"no-such.yml\" does not exist"],
+    );
     let typo = file("typo.yml", "globl: {}\n")?;
     check(
         watershed(&lab, &["check", "config", &typo], "")?,

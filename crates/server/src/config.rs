@@ -26,6 +26,8 @@ pub struct Config {
     pub scrape_jobs: Vec<scrape::Job>,
     /// Of all rule files that there were when the configuration was read.
     pub rule_groups: Vec<RuleGroup>,
+    /// Entries of `rule_files` without a wildcard that name no file. Prometheus starts all the same.
+    pub missing_rule_files: Vec<String>,
     pub alerting: AlertingConfig,
     pub remote_write: Vec<RemoteWriteConfig>,
     /// `storage.tsdb.out_of_order_time_window`, where it is set.
@@ -68,11 +70,13 @@ impl Config {
             return Ok(Self::default());
         }
         let yaml: ConfigYaml = serde_yaml_ng::from_str(text).map_err(located)?;
+        let rule_files = RuleFiles::find(&yaml.rule_files, directory)?;
         let global: Global = yaml.global.unwrap_or_default().try_into()?;
         let mut config = Self {
             scrape_jobs: resolve_jobs(yaml.scrape_configs, &global, directory)?,
             global,
-            rule_groups: load_rules(&find_rule_files(&yaml.rule_files, directory)?)?,
+            rule_groups: load_rules(&rule_files.found)?,
+            missing_rule_files: rule_files.missing,
             alerting: yaml.alerting,
             remote_write: yaml.remote_write,
             out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
@@ -96,7 +100,7 @@ fn located(error: serde_yaml_ng::Error) -> anyhow::Error {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
+#[serde(deny_unknown_fields, expecting = "the sections of a configuration")]
 struct ConfigYaml {
     global: Option<GlobalYaml>,
     #[serde(default)]
@@ -192,22 +196,34 @@ fn resolve_jobs(
     Ok(scrape::resolve(configs, &defaults)?)
 }
 
-/// Expands the patterns in the order in which they stand; each file counts once. A pattern that finds
-/// nothing is no error, as in Prometheus.
-fn find_rule_files(patterns: &[String], directory: &Path) -> anyhow::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for pattern in patterns {
-        let full = directory.join(pattern);
-        let full = full.to_str().context("rule_files: path is not valid UTF-8")?;
-        let found = glob::glob(full).with_context(|| format!("rule_files: {pattern:?}"))?;
-        for path in found {
-            let path = path.with_context(|| format!("rule_files: {pattern:?}"))?;
-            if !files.contains(&path) {
-                files.push(path);
+#[derive(Default)]
+struct RuleFiles {
+    found: Vec<PathBuf>,
+    missing: Vec<String>,
+}
+
+impl RuleFiles {
+    /// Expands the patterns in the order in which they stand; each file counts once.
+    fn find(patterns: &[String], directory: &Path) -> anyhow::Result<Self> {
+        let mut files = Self::default();
+        for pattern in patterns {
+            let full = directory.join(pattern);
+            let full = full.to_str().context("rule_files: path is not valid UTF-8")?;
+            let matches = glob::glob(full).with_context(|| format!("rule_files: {pattern:?}"))?;
+            let mut is_missing = !pattern.contains(['*', '?', '[']);
+            for path in matches {
+                let path = path.with_context(|| format!("rule_files: {pattern:?}"))?;
+                is_missing = false;
+                if !files.found.contains(&path) {
+                    files.found.push(path);
+                }
+            }
+            if is_missing {
+                files.missing.push(pattern.clone());
             }
         }
+        Ok(files)
     }
-    Ok(files)
 }
 
 /// All errors of all files, or none.

@@ -38,6 +38,7 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     let tcp = TcpListener::bind(flags.web.listen_address)
         .await
         .with_context(|| format!("listen on {}", flags.web.listen_address))?;
+    let address = tcp.local_addr().context("find our own address")?;
     tracing::info!(program = tier.program, version = tier.version, "starting");
 
     let parts = Arc::new(Parts::open(tier, &flags, &config, &registry).await?);
@@ -58,7 +59,7 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     let upkeep = maintenance::run(Arc::clone(&parts.db), flags.storage.wal_sync, stop.clone());
     let upkeep = tokio::spawn(upkeep);
     readiness.set_ready();
-    tracing::info!(address = %flags.web.listen_address, "ready");
+    tracing::info!(%address, "ready");
 
     loop {
         match events.next().await {
@@ -85,10 +86,12 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
 }
 
 fn load(flags: &Flags) -> anyhow::Result<Config> {
-    match &flags.config_file {
-        Some(path) => Config::load(path).context("load configuration"),
-        None => Ok(Config::default()),
+    let Some(path) = &flags.config_file else { return Ok(Config::default()) };
+    let config = Config::load(path).context("load configuration")?;
+    for file in &config.missing_rule_files {
+        tracing::warn!(file, "rule_files names a file that does not exist");
     }
+    Ok(config)
 }
 
 async fn reload(

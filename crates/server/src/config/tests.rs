@@ -71,6 +71,7 @@ fn what_is_wrong_is_named_with_its_place() {
     check("remote_write:\n- name: x", &["remote_write[0]", "url"]);
     check("global: {}\ntracing:\n  endpoint: x", &["tracing: not supported yet", "line 3"]);
     check("global: [", &["line 1"]);
+    check("just text", &["expected the sections of a configuration"]);
     check("rule_files: ['[']", &["rule_files: \"[\""]);
 }
 
@@ -79,8 +80,11 @@ fn rule_files_are_found_once_and_checked() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
     write("a.yml", "groups: [{name: a, rules: [{record: 'a:b', expr: up}]}]");
-    let config = Config::parse("rule_files: [a.yml, '*.yml', gone.yml]", directory.path()).unwrap();
+    let config =
+        Config::parse("rule_files: [a.yml, '*.yml', gone.yml, 'gone*.yml']", directory.path())
+            .unwrap();
     assert_eq!(config.rule_groups.len(), 1);
+    assert_eq!(config.missing_rule_files, ["gone.yml"]);
 
     write("b.yml", "groups: [{name: a, rules: [{record: 'a:b', expr: 'up +'}]}]");
     let error = Config::parse("rule_files: ['*.yml']", directory.path()).unwrap_err().to_string();
