@@ -10,8 +10,12 @@
 //!   lower resolution of the two.
 //! - Source: Prometheus `model/histogram/float_histogram.go`.
 
+pub mod observed;
+
 use std::fmt;
 use std::sync::Arc;
+
+pub use observed::{Histogram, InvalidHistogram};
 
 /// The schema of histograms whose bounds are listed one by one.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
@@ -31,22 +35,27 @@ pub enum CounterReset {
 
 /// How many observations fell into the bucket of this index.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Bucket {
+pub struct Bucket<N = f64> {
     pub index: i32,
-    pub count: f64,
+    pub count: N,
 }
 
 /// A native histogram with fractional counts: what queries calculate with.
+pub type FloatHistogram = NativeHistogram<f64>;
+
+/// A native histogram with whole counts: what most targets expose.
+pub type IntegerHistogram = NativeHistogram<u64>;
+
 #[derive(Clone, Debug, Default)]
-pub struct FloatHistogram {
+pub struct NativeHistogram<N> {
     pub counter_reset: CounterReset,
     pub schema: i32,
     pub zero_threshold: f64,
-    pub zero_count: f64,
-    pub count: f64,
+    pub zero_count: N,
+    pub count: N,
     pub sum: f64,
-    pub positive: Vec<Bucket>,
-    pub negative: Vec<Bucket>,
+    pub positive: Vec<Bucket<N>>,
+    pub negative: Vec<Bucket<N>>,
     /// The finite upper bounds of custom buckets, rising; otherwise empty.
     pub custom_bounds: Arc<[f64]>,
 }
@@ -75,11 +84,13 @@ pub struct Combined {
     pub bounds_reconciled: bool,
 }
 
-impl FloatHistogram {
+impl<N> NativeHistogram<N> {
     pub fn has_custom_buckets(&self) -> bool {
         self.schema == CUSTOM_BUCKETS_SCHEMA
     }
+}
 
+impl FloatHistogram {
     /// All buckets with observations, from the lowest to the highest.
     pub fn buckets(&self) -> impl DoubleEndedIterator<Item = BucketRange> + '_ {
         let negative = self.negative.iter().rev().map(|b| self.clipped(self.negative_range(*b)));
@@ -410,17 +421,34 @@ impl FloatHistogram {
     }
 }
 
-impl PartialEq for FloatHistogram {
+/// A number of observations, whole or not.
+pub trait Count: Copy + Default + PartialEq {
+    fn bits(self) -> u64;
+}
+
+impl Count for f64 {
+    fn bits(self) -> u64 {
+        self.to_bits()
+    }
+}
+
+impl Count for u64 {
+    fn bits(self) -> u64 {
+        self
+    }
+}
+
+impl<N: Count> PartialEq for NativeHistogram<N> {
     /// Bit by bit, whatever is known of counter resets; buckets without observations do not count.
     fn eq(&self, other: &Self) -> bool {
-        let filled = |buckets: &[Bucket]| -> Vec<(i32, u64)> {
-            let filled = buckets.iter().filter(|bucket| bucket.count != 0.0);
-            filled.map(|bucket| (bucket.index, bucket.count.to_bits())).collect()
+        let filled = |buckets: &[Bucket<N>]| -> Vec<(i32, u64)> {
+            let filled = buckets.iter().filter(|bucket| bucket.count != N::default());
+            filled.map(|bucket| (bucket.index, bucket.count.bits())).collect()
         };
         self.schema == other.schema
-            && self.count.to_bits() == other.count.to_bits()
+            && self.count.bits() == other.count.bits()
             && self.sum.to_bits() == other.sum.to_bits()
-            && self.zero_count.to_bits() == other.zero_count.to_bits()
+            && self.zero_count.bits() == other.zero_count.bits()
             && (self.zero_threshold == other.zero_threshold || self.has_custom_buckets())
             && self.custom_bounds == other.custom_bounds
             && filled(&self.positive) == filled(&other.positive)

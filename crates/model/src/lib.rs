@@ -5,6 +5,7 @@
 
 pub mod alert;
 pub mod duration;
+pub mod exemplar;
 pub mod histogram;
 pub mod labels;
 pub mod matcher;
@@ -14,11 +15,12 @@ pub mod time;
 mod unsupported;
 
 pub use alert::Alert;
-pub use histogram::FloatHistogram;
+pub use exemplar::Exemplar;
+pub use histogram::{FloatHistogram, Histogram};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
-pub use sample::{STALE_NAN, Sample, is_stale};
+pub use sample::{STALE_NAN, Sample, SampleValue, is_stale};
 pub use time::{TimeRange, Timestamp};
 pub use unsupported::Unsupported;
 

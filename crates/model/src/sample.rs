@@ -1,6 +1,8 @@
 //! One observation, and the marker that ends a series.
 
-use crate::Timestamp;
+use std::sync::Arc;
+
+use crate::{Histogram, Timestamp};
 
 /// The NaN whose bits say "this series has ended here". Every other NaN is an ordinary value.
 pub const STALE_NAN: f64 = f64::from_bits(0x7ff0_0000_0000_0002);
@@ -24,5 +26,23 @@ impl PartialEq for Sample {
     /// Bit equality, so that two staleness markers are the same sample.
     fn eq(&self, other: &Self) -> bool {
         self.timestamp == other.timestamp && self.value.to_bits() == other.value.to_bits()
+    }
+}
+
+/// What was observed: a number, or a native histogram.
+#[derive(Clone, Debug)]
+pub enum SampleValue {
+    Float(f64),
+    Histogram(Arc<Histogram>),
+}
+
+impl PartialEq for SampleValue {
+    /// Bit equality, as for [`Sample`].
+    fn eq(&self, other: &Self) -> bool {
+        match (self, other) {
+            (Self::Float(a), Self::Float(b)) => a.to_bits() == b.to_bits(),
+            (Self::Histogram(a), Self::Histogram(b)) => a == b,
+            _ => false,
+        }
     }
 }

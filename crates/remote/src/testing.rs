@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 
-use model::{Labels, Metadata, Sample, Timestamp};
+use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp};
 use parking_lot::Mutex;
 use storage::{
     Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
@@ -18,6 +18,8 @@ pub(crate) struct State {
     keys: HashMap<SeriesKey, SeriesRef>,
     /// What was committed, in order.
     pub(crate) committed: Vec<(Labels, Sample)>,
+    pub(crate) histograms: Vec<(Labels, Timestamp, Arc<Histogram>)>,
+    pub(crate) exemplars: Vec<(Labels, Exemplar)>,
     pub(crate) metadata: BTreeMap<String, Metadata>,
     /// How often labels were asked for rather than a key.
     pub(crate) decoded: usize,
@@ -44,13 +46,20 @@ impl Memory {
 
 impl Append for Memory {
     fn appender(&self) -> Box<dyn Appender + '_> {
-        Box::new(Batch { state: Arc::clone(&self.0), samples: Vec::new() })
+        Box::new(Batch {
+            state: Arc::clone(&self.0),
+            samples: Vec::new(),
+            histograms: Vec::new(),
+            exemplars: Vec::new(),
+        })
     }
 }
 
 struct Batch {
     state: Arc<Mutex<State>>,
     samples: Vec<(SeriesRef, Sample)>,
+    histograms: Vec<(SeriesRef, Timestamp, Arc<Histogram>)>,
+    exemplars: Vec<(SeriesRef, Exemplar)>,
 }
 
 impl Appender for Batch {
@@ -85,6 +94,21 @@ impl Appender for Batch {
         Ok(())
     }
 
+    fn histogram(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        histogram: Arc<Histogram>,
+    ) -> Result<(), AppendError> {
+        self.histograms.push((series, at, histogram));
+        Ok(())
+    }
+
+    fn exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError> {
+        self.exemplars.push((series, exemplar));
+        Ok(())
+    }
+
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
         self.state.lock().metadata.insert(family.to_owned(), metadata.clone());
         Ok(())
@@ -106,6 +130,16 @@ impl Appender for Batch {
                 let labels = state.series[series.0 as usize].clone();
                 state.committed.push((labels, sample));
             }
+        }
+        for (series, at, histogram) in self.histograms {
+            appended.histograms += 1;
+            let labels = state.series[series.0 as usize].clone();
+            state.histograms.push((labels, at, histogram));
+        }
+        for (series, exemplar) in self.exemplars {
+            appended.exemplars += 1;
+            let labels = state.series[series.0 as usize].clone();
+            state.exemplars.push((labels, exemplar));
         }
         Ok(appended)
     }

@@ -7,8 +7,9 @@
 //! - APPEND-3: the same sample twice is accepted and stored once.
 
 use std::io;
+use std::sync::Arc;
 
-use model::{Labels, Metadata, Sample, Timestamp};
+use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp};
 
 /// Names one series inside one database. Never reused while the process lives, never persisted,
 /// never sent to another tier. Between tiers a series is its labels.
@@ -40,6 +41,18 @@ pub trait Appender: Send {
     /// [`AppendError::UnknownSeries`]: ask for it again by its labels.
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError>;
 
+    /// Adds a native histogram, which must be valid, as [`Appender::sample`] does with a number.
+    fn histogram(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        histogram: Arc<Histogram>,
+    ) -> Result<(), AppendError>;
+
+    /// Adds an exemplar. What is not kept (the same again, one older than the series' newest, one
+    /// whose labels are too long) is not counted in [`Appended::exemplars`], and is no error.
+    fn exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError>;
+
     /// Remembers what a target says of the metric family named `family`: `http_request_seconds` for
     /// the series `http_request_seconds_bucket{…}`. Remote write 1.0 sends it apart from any series.
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError>;
@@ -51,8 +64,11 @@ pub trait Appender: Send {
 /// What became of a batch's samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Appended {
-    /// Samples stored, those among them that were stored before included (APPEND-3).
+    /// Numbers stored, those among them that were stored before included (APPEND-3).
     pub samples: u64,
+    /// Native histograms, likewise.
+    pub histograms: u64,
+    pub exemplars: u64,
     /// Samples refused, in the order in which they were given.
     pub rejected: Vec<Rejected>,
 }

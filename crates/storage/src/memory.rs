@@ -7,7 +7,10 @@ use std::sync::Arc;
 
 use model::histogram::CounterReset;
 use model::matcher::all_match;
-use model::{FloatHistogram, Labels, Metadata, Sample, TimeRange, Timestamp};
+use model::{
+    Exemplar, FloatHistogram, Histogram, Labels, Metadata, Sample, SampleValue, TimeRange,
+    Timestamp,
+};
 use parking_lot::RwLock;
 
 use crate::{
@@ -59,10 +62,7 @@ impl Memory {
     ) {
         let mut state = self.0.write();
         let series = state.reference(labels);
-        let columns = Arc::make_mut(state.columns(series));
-        let previous = columns.histograms.last().map(|(_, histogram)| &**histogram);
-        let stored = Arc::new(with_hint(histogram, previous));
-        columns.push_histogram(at, start, stored);
+        state.push_histogram(series, at, start, histogram);
     }
 }
 
@@ -107,6 +107,42 @@ impl State {
         Ok(())
     }
 
+    fn push_histogram(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        start: Timestamp,
+        histogram: &FloatHistogram,
+    ) {
+        let columns = Arc::make_mut(self.columns(series));
+        let previous = columns.histograms.last().map(|(_, histogram)| &**histogram);
+        let stored = Arc::new(with_hint(histogram, previous));
+        columns.push_histogram(at, start, stored);
+    }
+
+    /// As [`State::push`], for a histogram.
+    fn append_histogram(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        histogram: &Histogram,
+    ) -> Result<(), RejectReason> {
+        let columns = self.columns(series);
+        if columns.last().is_some_and(|last| last.timestamp >= at) {
+            return Err(RejectReason::OutOfOrder);
+        }
+        let float = histogram.to_float();
+        match columns.histograms.last() {
+            Some((newest, last)) if *newest == at && **last == float => Ok(()), // APPEND-3
+            Some((newest, _)) if *newest == at => Err(RejectReason::DuplicateTimestamp),
+            Some((newest, _)) if *newest > at => Err(RejectReason::OutOfOrder),
+            _ => {
+                self.push_histogram(series, at, Timestamp::EPOCH, &float);
+                Ok(())
+            }
+        }
+    }
+
     /// The series that a question about labels is about, in order of their labels.
     fn asked<'a>(&'a self, query: &'a LabelQuery) -> impl Iterator<Item = &'a Labels> {
         let sets = &query.matcher_sets;
@@ -144,7 +180,22 @@ impl Append for Memory {
 
 struct Batch<'a> {
     memory: &'a Memory,
-    samples: Vec<(SeriesRef, Sample)>,
+    samples: Vec<(SeriesRef, Timestamp, SampleValue)>,
+}
+
+impl Batch<'_> {
+    fn add(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        value: SampleValue,
+    ) -> Result<(), AppendError> {
+        if series.0 >= self.memory.0.read().series.len() as u64 {
+            return Err(AppendError::UnknownSeries(series));
+        }
+        self.samples.push((series, at, value));
+        Ok(())
+    }
 }
 
 impl Appender for Batch<'_> {
@@ -160,11 +211,20 @@ impl Appender for Batch<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
-        if series.0 >= self.memory.0.read().series.len() as u64 {
-            return Err(AppendError::UnknownSeries(series));
-        }
-        self.samples.push((series, sample));
-        Ok(())
+        self.add(series, sample.timestamp, SampleValue::Float(sample.value))
+    }
+
+    fn histogram(
+        &mut self,
+        series: SeriesRef,
+        at: Timestamp,
+        histogram: Arc<Histogram>,
+    ) -> Result<(), AppendError> {
+        self.add(series, at, SampleValue::Histogram(histogram))
+    }
+
+    fn exemplar(&mut self, _: SeriesRef, _: Exemplar) -> Result<(), AppendError> {
+        Ok(()) // none are kept
     }
 
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
@@ -175,13 +235,21 @@ impl Appender for Batch<'_> {
     fn commit(self: Box<Self>) -> Result<Appended, AppendError> {
         let mut state = self.memory.0.write();
         let mut appended = Appended::default();
-        for (series, sample) in self.samples {
-            match state.push(series, Timestamp::EPOCH, sample) {
-                Ok(()) => appended.samples += 1,
-                Err(reason) => {
-                    let timestamp = sample.timestamp;
-                    appended.rejected.push(Rejected { series, timestamp, reason });
+        for (series, timestamp, value) in self.samples {
+            let (result, count) = match value {
+                SampleValue::Float(value) => {
+                    let sample = Sample { timestamp, value };
+                    let result = state.push(series, Timestamp::EPOCH, sample);
+                    (result, &mut appended.samples)
                 }
+                SampleValue::Histogram(histogram) => {
+                    let result = state.append_histogram(series, timestamp, &histogram);
+                    (result, &mut appended.histograms)
+                }
+            };
+            match result {
+                Ok(()) => *count += 1,
+                Err(reason) => appended.rejected.push(Rejected { series, timestamp, reason }),
             }
         }
         Ok(appended)

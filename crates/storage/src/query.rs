@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FloatHistogram, Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
+use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
 
 /// Answers selections. Implemented by the database, and by tests; a remote tier can implement it.
 /// Calls may block: keep them off async threads.
@@ -22,6 +22,12 @@ pub trait Query: Send + Sync {
 
     /// What is known of metric families, by name: all of `metric`, or of every one.
     fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError>;
+
+    /// The exemplars kept within the query's range, of each series that has any, sorted by labels and
+    /// then by time. The limit does not count.
+    fn exemplars(&self, _query: &LabelQuery) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+        Ok(Vec::new())
+    }
 
     /// The newest sample of each series selected, where it lies in the selection's range: what
     /// federation serves. Staleness markers are given as they are.

@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
 
-use model::{Labels, Metadata, Sample, Timestamp, is_stale};
+use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp, is_stale};
 use parking_lot::Mutex;
 use storage::{
     Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
@@ -129,6 +129,19 @@ impl Appender for Batch<'_> {
         }
         self.samples.push((series, sample));
         Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        _: SeriesRef,
+        _: Timestamp,
+        _: Arc<Histogram>,
+    ) -> Result<(), AppendError> {
+        unreachable!("no native histograms are scraped yet")
+    }
+
+    fn exemplar(&mut self, _: SeriesRef, _: Exemplar) -> Result<(), AppendError> {
+        unreachable!("no exemplars are scraped yet")
     }
 
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {

@@ -1,8 +1,9 @@
 //! One batch on its way into the database.
 
 use std::mem;
+use std::sync::Arc;
 
-use model::{Labels, Metadata, Sample};
+use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp};
 use storage::{AppendError, Appended, Appender, SeriesKey, SeriesRef};
 
 use super::Db;
@@ -56,6 +57,19 @@ impl Appender for Batch<'_> {
         }
         let given = self.samples.len() as u32;
         self.samples.push(Pending { place, given, sample });
+        Ok(())
+    }
+
+    fn histogram(
+        &mut self,
+        _series: SeriesRef,
+        _at: Timestamp,
+        _histogram: Arc<Histogram>,
+    ) -> Result<(), AppendError> {
+        Ok(())
+    }
+
+    fn exemplar(&mut self, _series: SeriesRef, _exemplar: Exemplar) -> Result<(), AppendError> {
         Ok(())
     }
 

@@ -370,6 +370,6 @@ impl Outcome {
         let samples = total - self.rejected.len() as u64;
         self.rejected.sort_unstable_by_key(|&(given, _)| given);
         let rejected = self.rejected.into_iter().map(|(_, rejected)| rejected).collect();
-        Appended { samples, rejected }
+        Appended { samples, rejected, ..Appended::default() }
     }
 }
