@@ -76,7 +76,7 @@ fn what_was_committed_is_there_after_a_restart() {
     let samples = [("a", at(1, 1.0)), ("b", at(1, STALE_NAN)), ("a", at(2, f64::NAN))];
     let db = open(&options);
     let appended = append(&db, &samples).unwrap();
-    assert_eq!(appended, Appended { samples: 3, rejected: vec![] });
+    assert_eq!(appended, Appended { samples: 3, ..Appended::default() });
     assert_eq!(contents(&db), contents_of(&samples));
     drop(db);
     assert_eq!(contents(&open(&options)), contents_of(&samples));
