@@ -1,5 +1,9 @@
 //! Brings the head back from the log.
 //!
+//! ```text
+//! segments ──read ahead──► records ──Replay──► series, metadata
+//!             (a thread)                └─────► samples, by shard ──► Workers (threads)
+//! ```
 //! `wal/` holds everything, `wbl/` once more what arrived out of order. Of the former, samples that
 //! are older than the blocks' end or behind their series' newest are passed over: they are in a block
 //! or in the latter.
@@ -8,19 +12,27 @@
 //!   reported by file and offset, and counted.
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began.
 
+mod read_ahead;
+mod workers;
+
 use std::fs::OpenOptions;
 use std::io;
 use std::path::Path;
+use std::thread;
 
-use model::{Labels, Sample, Timestamp};
+use model::{Labels, Sample};
 use tracing::{error, info, warn};
 
-use crate::head::{Head, Place};
+use crate::head::Head;
+use crate::head::series::Series;
 use crate::log::LoggedSample;
 use crate::metrics::Metrics;
-use crate::wal::record::{BadRecord, LoggedMetadata, Record, SamplesRecord, holds_data};
-use crate::wal::segment::{SegmentError, SegmentReader};
-use crate::wal::{checkpoint, list_segments, segment_path};
+use crate::wal::checkpoint;
+use crate::wal::record::{
+    BadRecord, LoggedMetadata, MetadataRecord, Record, SamplesRecord, SeriesRecord, holds_data,
+};
+use read_ahead::{Damage, Segment, Stretch, read_ahead, segments_in};
+use workers::{Routed, Store, Workers};
 
 #[derive(Debug)]
 pub(super) struct Replay<'a> {
@@ -39,131 +51,76 @@ impl<'a> Replay<'a> {
 
     /// Replays the log in `dir`; gives the number of the segment to write next.
     pub(super) fn log(&mut self, dir: &Path) -> io::Result<u32> {
-        let checkpoint = checkpoint::newest(dir)?;
-        if let Some((path, _)) = &checkpoint {
-            for segment in list_segments(path)? {
-                self.segment(path, segment)?;
-            }
-        }
-        let first = checkpoint.map_or(0, |(_, covered)| covered + 1);
-        self.segments(dir, first)
+        let (mut segments, first) = match checkpoint::newest(dir)? {
+            Some((checkpoint, covered)) => (segments_in(&checkpoint)?, covered + 1),
+            None => (Vec::new(), 0),
+        };
+        let (newer, next) = self.newer_segments(dir, first)?;
+        segments.extend(newer);
+        self.segments(&segments, store_in_order)?;
+        Ok(next)
     }
 
     /// Replays, after the log, the log of what arrived out of order; gives the number of the segment
     /// to write next.
     pub(super) fn late_log(&mut self, dir: &Path) -> io::Result<u32> {
         self.is_late = true;
-        self.segments(dir, 0)
+        let (segments, next) = self.newer_segments(dir, 0)?;
+        self.segments(&segments, store_late)?;
+        Ok(next)
     }
 
-    fn segments(&mut self, dir: &Path, first: u32) -> io::Result<u32> {
-        let segments: Vec<u32> =
-            list_segments(dir)?.into_iter().filter(|&segment| segment >= first).collect();
-        for &segment in &segments {
-            self.segment(dir, segment)?;
-        }
-        for gap in segments.windows(2).filter(|pair| pair[0] + 1 != pair[1]) {
+    /// The segments in `dir` from `first` on, and the number after the last.
+    fn newer_segments(&self, dir: &Path, first: u32) -> io::Result<(Vec<Segment>, u32)> {
+        let mut segments = segments_in(dir)?;
+        segments.retain(|segment| segment.number >= first);
+        let numbers: Vec<u32> = segments.iter().map(|segment| segment.number).collect();
+        for gap in numbers.windows(2).filter(|pair| pair[0] + 1 != pair[1]) {
             error!(after = gap[0], before = gap[1], "log segments are missing");
             self.metrics.log_damage.inc();
         }
-        Ok(segments.last().map_or(first, |last| last + 1))
-    }
-}
-
-impl Replay<'_> {
-    fn segment(&mut self, dir: &Path, segment: u32) -> io::Result<()> {
-        let mut reader = SegmentReader::open(dir, segment, 0)?;
-        let end = reader.file_bytes()?;
-        loop {
-            let start = reader.offset();
-            let (offset, reason) = match reader.next(end) {
-                Ok(None) => return Ok(()),
-                Ok(Some(record)) => match self.record(record) {
-                    Ok(()) => continue,
-                    Err(BadRecord) => (start, "a record does not decode"),
-                },
-                Err(SegmentError::Damaged { offset, reason }) => (offset, reason),
-                Err(SegmentError::Io(e)) => return Err(e),
-            };
-            let path = segment_path(dir, segment);
-            error!(file = %path.display(), offset, reason, lost_bytes = end - start,
-                "the log is damaged; the rest of this segment is lost");
-            self.metrics.log_damage.inc();
-            self.metrics.log_damage_bytes.inc_by(end - start);
-            return OpenOptions::new().write(true).open(path)?.set_len(start);
-        }
+        Ok((segments, numbers.last().map_or(first, |last| last + 1)))
     }
 
-    fn record(&mut self, record: &[u8]) -> Result<(), BadRecord> {
-        match Record::parse(record)? {
-            Record::Series(series) => {
-                for entry in series {
-                    let (number, labels) = entry?;
-                    if !labels.is_empty() {
-                        let mut index = self.head.index.write();
-                        let place = self.head.series_in(&mut index, &labels, Some(number));
-                        index.add_alias(number, place);
-                    }
+    fn segments(&mut self, segments: &[Segment], store: Store) -> io::Result<()> {
+        let head = self.head;
+        thread::scope(|scope| {
+            let mut workers = Workers::start(scope, head, store);
+            let mut ended = None;
+            for stretch in read_ahead(scope, segments) {
+                let stretch = stretch?;
+                if ended == Some(stretch.segment) {
+                    continue;
+                }
+                if let Some(damage) = self.stretch(&stretch, &mut workers) {
+                    ended = Some(stretch.segment);
+                    self.cut(&segments[stretch.segment], damage)?;
                 }
             }
-            Record::Samples(samples) => self.samples(samples)?,
-            Record::Metadata(entries) => {
-                for entry in entries {
-                    let LoggedMetadata { series, family, metadata } = entry?;
-                    let labels = self.head.index.read().labels_of_number(series);
-                    let metric = labels.as_ref().map(Labels::metric_name);
-                    if let Some(family) = family.as_deref().or(metric) {
-                        self.head.metadata.lock().insert(family, &metadata, true);
-                    }
-                }
-            }
-            Record::Other(kind) => self.passed_over += u64::from(holds_data(kind)),
-        }
-        Ok(())
+            workers.finish(head);
+            Ok(())
+        })
     }
 
-    fn samples(&mut self, samples: SamplesRecord<'_>) -> Result<(), BadRecord> {
-        let index = self.head.index.read();
-        let (mut oldest, mut newest) = (Timestamp::MAX, Timestamp::MIN);
-        for logged in samples {
-            let LoggedSample { series, sample } = logged?;
-            self.samples += 1;
-            if !self.is_late && sample.timestamp < self.head.bounds.valid_from() {
-                continue;
-            }
-            let Some(place) = index.by_number(series) else {
-                self.unknown += 1;
-                continue;
-            };
-            if self.sample(place, sample) {
-                oldest = oldest.min(sample.timestamp);
-                newest = newest.max(sample.timestamp);
+    /// Gives the damage where there is some.
+    fn stretch(&mut self, stretch: &Stretch, workers: &mut Workers<'_>) -> Option<Damage> {
+        for (start, record) in stretch.records() {
+            if let Err(BadRecord) = self.record(record, workers) {
+                let reason = "a record does not decode";
+                return Some(Damage { start, offset: start, reason });
             }
         }
-        if oldest <= newest {
-            self.head.bounds.include(oldest, newest);
-        }
-        Ok(())
+        stretch.damage
     }
 
-    /// Whether the sample was new.
-    fn sample(&self, place: Place, sample: Sample) -> bool {
-        let at = sample.timestamp;
-        let mut shard = self.head.shard_of(place);
-        let Some(series) = shard.get_mut(place) else { return false };
-        if self.is_late {
-            if series.value_at(at).is_some() {
-                return false;
-            }
-            series.begin_commit(0);
-            series.push_out_of_order(sample);
-            return true;
-        }
-        let is_newest = series.newest().is_none_or(|newest| at > newest.timestamp);
-        if is_newest {
-            series.push(sample);
-        }
-        is_newest
+    fn cut(&self, segment: &Segment, damage: Damage) -> io::Result<()> {
+        let Damage { start, offset, reason } = damage;
+        let (path, lost_bytes) = (segment.path(), segment.bytes()? - start);
+        error!(file = %path.display(), offset, reason, lost_bytes,
+            "the log is damaged; the rest of this segment is lost");
+        self.metrics.log_damage.inc();
+        self.metrics.log_damage_bytes.inc_by(lost_bytes);
+        OpenOptions::new().write(true).open(path)?.set_len(start)
     }
 
     pub(super) fn report(&self) {
@@ -179,4 +136,81 @@ impl Replay<'_> {
         }
         info!(samples = self.samples, series = self.head.index.read().len(), "log replayed");
     }
+}
+
+/// What to do for each kind of record.
+impl Replay<'_> {
+    fn record(&mut self, record: &[u8], workers: &mut Workers<'_>) -> Result<(), BadRecord> {
+        match Record::parse(record)? {
+            Record::Series(entries) => self.series(entries),
+            Record::Samples(entries) => self.samples(entries, workers),
+            Record::Metadata(entries) => self.metadata(entries),
+            Record::Other(kind) => {
+                self.passed_over += u64::from(holds_data(kind));
+                Ok(())
+            }
+        }
+    }
+
+    fn series(&self, entries: SeriesRecord<'_>) -> Result<(), BadRecord> {
+        let mut index = self.head.index.write();
+        for entry in entries {
+            let (number, labels) = entry?;
+            if !labels.is_empty() {
+                let place = self.head.series_in(&mut index, &labels, Some(number));
+                index.add_alias(number, place);
+            }
+        }
+        Ok(())
+    }
+
+    fn samples(
+        &mut self,
+        entries: SamplesRecord<'_>,
+        workers: &mut Workers<'_>,
+    ) -> Result<(), BadRecord> {
+        let index = self.head.index.read();
+        let valid_from = self.head.bounds.valid_from();
+        for logged in entries {
+            let LoggedSample { series, sample } = logged?;
+            self.samples += 1;
+            if !self.is_late && sample.timestamp < valid_from {
+                continue;
+            }
+            match index.by_number(series) {
+                Some(place) => workers.push(Routed { place, sample }),
+                None => self.unknown += 1,
+            }
+        }
+        Ok(())
+    }
+
+    fn metadata(&self, entries: MetadataRecord<'_>) -> Result<(), BadRecord> {
+        for entry in entries {
+            let LoggedMetadata { series, family, metadata } = entry?;
+            let labels = self.head.index.read().labels_of_number(series);
+            let metric = labels.as_ref().map(Labels::metric_name);
+            if let Some(family) = family.as_deref().or(metric) {
+                self.head.metadata.lock().insert(family, &metadata, true);
+            }
+        }
+        Ok(())
+    }
+}
+
+fn store_in_order(series: &mut Series, sample: Sample) -> bool {
+    let is_newest = series.newest().is_none_or(|newest| sample.timestamp > newest.timestamp);
+    if is_newest {
+        series.push(sample);
+    }
+    is_newest
+}
+
+fn store_late(series: &mut Series, sample: Sample) -> bool {
+    let is_new = series.value_at(sample.timestamp).is_none();
+    if is_new {
+        series.begin_commit(0);
+        series.push_out_of_order(sample);
+    }
+    is_new
 }

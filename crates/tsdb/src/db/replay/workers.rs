@@ -1,0 +1,105 @@
+//! Puts samples into their series on several threads. Each has some of the head's shards to itself,
+//! so that the samples of one series stay in order.
+
+use std::num::NonZeroUsize;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::{self, Scope, ScopedJoinHandle};
+
+use model::{Sample, Timestamp};
+
+use crate::head::series::Series;
+use crate::head::{Head, Place};
+
+/// So many samples change threads at once.
+const BATCH: usize = 4096;
+/// So many batches of one worker may wait.
+const WAITING_MAX: usize = 4;
+
+/// A sample on its way to its series.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Routed {
+    pub(super) place: Place,
+    pub(super) sample: Sample,
+}
+
+/// Stores a sample; gives whether it was new.
+pub(super) type Store = fn(&mut Series, Sample) -> bool;
+
+#[derive(Debug)]
+pub(super) struct Workers<'scope> {
+    workers: Vec<Worker<'scope>>,
+}
+
+#[derive(Debug)]
+struct Worker<'scope> {
+    sender: SyncSender<Vec<Routed>>,
+    batch: Vec<Routed>,
+    thread: ScopedJoinHandle<'scope, Times>,
+}
+
+/// The times of what was stored.
+#[derive(Clone, Copy, Debug)]
+struct Times {
+    oldest: Timestamp,
+    newest: Timestamp,
+}
+
+impl<'scope> Workers<'scope> {
+    pub(super) fn start<'env>(
+        scope: &'scope Scope<'scope, 'env>,
+        head: &'env Head,
+        store: Store,
+    ) -> Self {
+        let count = thread::available_parallelism().map_or(1, NonZeroUsize::get);
+        let start = |_| {
+            let (sender, receiver) = sync_channel(WAITING_MAX);
+            let thread = scope.spawn(move || work(head, store, &receiver));
+            Worker { sender, batch: Vec::with_capacity(BATCH), thread }
+        };
+        Self { workers: (0..count).map(start).collect() }
+    }
+
+    pub(super) fn push(&mut self, routed: Routed) {
+        let count = self.workers.len();
+        let worker = &mut self.workers[routed.place.slot.shard() % count];
+        worker.batch.push(routed);
+        if worker.batch.len() == BATCH {
+            worker.hand_over();
+        }
+    }
+
+    /// Waits until all is stored; the head's bounds include it then.
+    pub(super) fn finish(self, head: &Head) {
+        for mut worker in self.workers {
+            worker.hand_over();
+            drop(worker.sender);
+            let times = worker.thread.join().expect("storing a sample does not panic");
+            if times.oldest <= times.newest {
+                head.bounds.include(times.oldest, times.newest);
+            }
+        }
+    }
+}
+
+impl Worker<'_> {
+    fn hand_over(&mut self) {
+        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let _ = self.sender.send(batch); // a worker ends early by a panic only, which is passed on
+    }
+}
+
+fn work(head: &Head, store: Store, batches: &Receiver<Vec<Routed>>) -> Times {
+    let mut times = Times { oldest: Timestamp::MAX, newest: Timestamp::MIN };
+    for batch in batches {
+        for run in batch.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
+            let mut shard = head.shard_of(run[0].place);
+            for &Routed { place, sample } in run {
+                if shard.get_mut(place).is_some_and(|series| store(series, sample)) {
+                    times.oldest = times.oldest.min(sample.timestamp);
+                    times.newest = times.newest.max(sample.timestamp);
+                }
+            }
+        }
+    }
+    times
+}
