@@ -20,7 +20,7 @@ pub use histogram::{FloatHistogram, Histogram};
 pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
-pub use sample::{STALE_NAN, Sample, SampleValue, is_stale};
+pub use sample::{Point, STALE_NAN, Sample, SampleValue, is_stale};
 pub use time::{TimeRange, Timestamp};
 pub use unsupported::Unsupported;
 

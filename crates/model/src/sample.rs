@@ -46,3 +46,16 @@ impl PartialEq for SampleValue {
         }
     }
 }
+
+/// One observation of either kind.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Point {
+    pub timestamp: Timestamp,
+    pub value: SampleValue,
+}
+
+impl From<Sample> for Point {
+    fn from(sample: Sample) -> Self {
+        Self { timestamp: sample.timestamp, value: SampleValue::Float(sample.value) }
+    }
+}

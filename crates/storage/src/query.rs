@@ -146,11 +146,16 @@ impl Columns {
     }
 
     pub fn clear(&mut self) {
-        self.timestamps.clear();
-        self.values.clear();
-        self.histograms.clear();
-        self.starts.clear();
-        self.histogram_starts.clear();
+        self.truncate(0, 0);
+    }
+
+    /// Keeps the first `floats` numbers and the first `histograms` histograms.
+    pub fn truncate(&mut self, floats: usize, histograms: usize) {
+        self.timestamps.truncate(floats);
+        self.values.truncate(floats);
+        self.starts.truncate(floats);
+        self.histograms.truncate(histograms);
+        self.histogram_starts.truncate(histograms);
     }
 
     pub fn len(&self) -> usize {

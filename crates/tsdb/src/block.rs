@@ -25,7 +25,6 @@ use roaring::RoaringBitmap;
 use storage::QueryError;
 
 use crate::wal::sync_dir;
-pub(crate) use chunks::XOR;
 use chunks::{ChunkReader, ChunkWriter};
 use index_reader::{BadIndex, IndexReader};
 use index_writer::IndexWriter;

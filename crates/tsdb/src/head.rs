@@ -13,6 +13,7 @@
 //!   index can see.
 //! - Locks are taken in this order: committer, index, shard.
 
+pub(crate) mod full_chunk;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod metadata;
@@ -28,6 +29,7 @@ use model::{Labels, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use storage::{SeriesKey, SeriesRef};
 
+use crate::chunk::xor::BadChunk;
 use crate::log::{LogPosition, LogSeries};
 use index::Index;
 use keys::Keys;
@@ -200,16 +202,21 @@ impl Head {
 
     /// Calls `visit` for each series with samples out of order, when every reader sees all that the
     /// series has. The caller holds the committer.
-    pub(crate) fn each_late(&self, mut visit: impl FnMut(&mut Series)) {
+    pub(crate) fn each_late(
+        &self,
+        mut visit: impl FnMut(&mut Series) -> Result<(), BadChunk>,
+    ) -> Result<(), BadChunk> {
         for shard in 0..SHARDS {
             let late = |(_, series): (Place, &Series)| series.has_late().then(|| series.commit());
             let newest_commit = self.shard(shard).iter(shard).filter_map(late).max();
             if let Some(newest) = newest_commit {
                 self.snapshots.wait_for(newest);
                 let mut guard = self.shard(shard);
-                guard.iter_mut(shard).filter(|(_, s)| s.has_late()).for_each(|(_, s)| visit(s));
+                let mut late = guard.iter_mut(shard).filter(|(_, series)| series.has_late());
+                late.try_for_each(|(_, series)| visit(series))?;
             }
         }
+        Ok(())
     }
 
     /// Drops samples older than `before`, which are in blocks, and series that have none; gives the number of those. Their

@@ -18,8 +18,6 @@ use crate::mapped::Mapped;
 const HEADER: [u8; 8] = [0x85, 0xBD, 0x40, 0xDD, 1, 0, 0, 0];
 const FILE_BYTES_MAX: u64 = 512 << 20;
 
-pub(crate) const XOR: u8 = 1;
-
 #[derive(Debug)]
 pub(super) struct ChunkWriter {
     dir: PathBuf,

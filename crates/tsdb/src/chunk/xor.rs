@@ -206,16 +206,6 @@ impl<'a> XorSamples<'a> {
     }
 }
 
-/// The samples of a chunk up to where it stops making sense.
-pub(crate) fn samples_of(chunk: &[u8]) -> Vec<Sample> {
-    let Ok((first, mut rest)) = XorSamples::new(chunk) else { return Vec::new() };
-    let mut samples = vec![first];
-    while let Ok(Some(sample)) = rest.next() {
-        samples.push(sample);
-    }
-    samples
-}
-
 const fn sample(time: i64, bits: u64) -> Sample {
     Sample { timestamp: Timestamp::from_millis(time), value: f64::from_bits(bits) }
 }

@@ -3,7 +3,7 @@
 use std::mem;
 use std::sync::Arc;
 
-use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp};
+use model::{Exemplar, Histogram, Labels, Metadata, Point, Sample, SampleValue, Timestamp};
 use storage::{AppendError, Appended, Appender, SeriesKey, SeriesRef};
 
 use super::Db;
@@ -23,6 +23,17 @@ impl<'db> Batch<'db> {
     pub(super) fn new(db: &'db Db) -> Self {
         let samples = db.spare_batches.lock().pop().unwrap_or_default();
         Self { db, samples, metadata: Vec::new(), found: None }
+    }
+
+    #[inline]
+    fn add(&mut self, series: SeriesRef, point: Point) -> Result<(), AppendError> {
+        let place = Place::from(series);
+        if self.found != Some(series) && !self.db.head.contains(place) {
+            return Err(AppendError::UnknownSeries(series));
+        }
+        let given = self.samples.len() as u32;
+        self.samples.push(Pending { place, given, point });
+        Ok(())
     }
 }
 
@@ -51,22 +62,16 @@ impl Appender for Batch<'_> {
     }
 
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
-        let place = Place::from(series);
-        if self.found != Some(series) && !self.db.head.contains(place) {
-            return Err(AppendError::UnknownSeries(series));
-        }
-        let given = self.samples.len() as u32;
-        self.samples.push(Pending { place, given, sample });
-        Ok(())
+        self.add(series, sample.into())
     }
 
     fn histogram(
         &mut self,
-        _series: SeriesRef,
-        _at: Timestamp,
-        _histogram: Arc<Histogram>,
+        series: SeriesRef,
+        at: Timestamp,
+        histogram: Arc<Histogram>,
     ) -> Result<(), AppendError> {
-        Ok(())
+        self.add(series, Point { timestamp: at, value: SampleValue::Histogram(histogram) })
     }
 
     fn exemplar(&mut self, _series: SeriesRef, _exemplar: Exemplar) -> Result<(), AppendError> {

@@ -6,34 +6,35 @@
 
 use std::io;
 
-use model::{Metadata, Sample, Timestamp};
+use model::{Metadata, Point, SampleValue, Timestamp, is_stale};
 use storage::{AppendError, Appended, RejectReason, Rejected};
 
 use crate::head::index::Index;
 use crate::head::metadata::metric_names;
 use crate::head::series::Series;
 use crate::head::{Head, Place};
-use crate::log::{LogPosition, LogSeries, LoggedSample};
+use crate::log::{LogPosition, LogSeries};
 use crate::metrics::Metrics;
+use crate::wal::record::points::PointRecords;
 use crate::wal::record::{LoggedMetadata, RecordBuilder};
 use crate::wal::writer::LogWriter;
 
 /// A sample as it was given to an appender.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Pending {
     pub(super) place: Place,
     /// The how manieth of its batch.
     pub(super) given: u32,
-    pub(super) sample: Sample,
+    pub(super) point: Point,
 }
 
 /// A sample that will be logged and stored.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 struct Planned {
     place: Place,
     number: LogSeries,
     in_order: bool,
-    sample: Sample,
+    point: Point,
 }
 
 /// What applies to every sample of a batch.
@@ -64,15 +65,16 @@ pub(super) struct Committer {
     planned: Vec<Planned>,
     unlogged: Vec<Place>,
     series_record: RecordBuilder,
-    samples_record: RecordBuilder,
     metadata_record: RecordBuilder,
-    late_record: RecordBuilder,
+    points: PointRecords,
+    late_points: PointRecords,
 }
 
 /// What became of a batch, in numbers.
 #[derive(Debug, Default)]
 struct Outcome {
     repeated: u64,
+    histograms: u64,
     rejected: Vec<(u32, Rejected)>,
 }
 
@@ -91,9 +93,9 @@ impl Committer {
             planned: Vec::new(),
             unlogged: Vec::new(),
             series_record: RecordBuilder::new(),
-            samples_record: RecordBuilder::new(),
             metadata_record: RecordBuilder::new(),
-            late_record: RecordBuilder::new(),
+            points: PointRecords::new(),
+            late_points: PointRecords::new(),
         }
     }
 
@@ -156,26 +158,29 @@ impl Committer {
         outcome: &mut Outcome,
     ) {
         let first = self.planned.len();
-        let mut newest = series.newest();
-        for &Pending { place, given, sample } in group {
-            let in_batch = &self.planned[first..];
-            match verdict(series, newest, in_batch, rules, sample) {
+        let number = series.number;
+        let mut newest = series.newest_time();
+        for Pending { place, given, point } in group {
+            let (place, in_batch) = (*place, &self.planned[first..]);
+            let point = as_stored(series, in_batch, point);
+            let is_histogram = matches!(point.value, SampleValue::Histogram(_));
+            match verdict(series, newest, in_batch, rules, &point) {
                 Verdict::Repeated => outcome.repeated += 1,
                 Verdict::Rejected(reason) => {
-                    let timestamp = sample.timestamp;
+                    let timestamp = point.timestamp;
                     let rejected = Rejected { series: place.into(), timestamp, reason };
-                    outcome.rejected.push((given, rejected));
+                    outcome.rejected.push((*given, rejected));
+                    continue;
                 }
                 Verdict::InOrder => {
-                    newest = Some(sample);
-                    let number = series.number;
-                    self.planned.push(Planned { place, number, in_order: true, sample });
+                    newest = Some(point.timestamp);
+                    self.planned.push(Planned { place, number, in_order: true, point });
                 }
                 Verdict::Late => {
-                    let number = series.number;
-                    self.planned.push(Planned { place, number, in_order: false, sample });
+                    self.planned.push(Planned { place, number, in_order: false, point });
                 }
             }
+            outcome.histograms += u64::from(is_histogram);
         }
     }
 
@@ -185,14 +190,13 @@ impl Committer {
         metadata: &[(String, Metadata)],
     ) -> Result<(), AppendError> {
         self.series_record.clear();
-        self.samples_record.clear();
         self.metadata_record.clear();
-        self.late_record.clear();
+        self.points.clear();
+        self.late_points.clear();
         for planned in &self.planned {
-            let logged = LoggedSample { series: planned.number, sample: planned.sample };
-            self.samples_record.sample(logged);
+            self.points.push(planned.number, &planned.point);
             if !planned.in_order {
-                self.late_record.sample(logged);
+                self.late_points.push(planned.number, &planned.point);
             }
         }
         if self.unlogged.is_empty() && metadata.is_empty() {
@@ -216,9 +220,9 @@ impl Committer {
     }
 
     fn log(&mut self, metrics: &Metrics) -> Result<(), AppendError> {
-        let records = [&self.series_record, &self.metadata_record, &self.samples_record];
-        let records: Vec<&[u8]> =
-            records.into_iter().filter(|r| !r.is_empty()).map(RecordBuilder::bytes).collect();
+        let series = [&self.series_record, &self.metadata_record];
+        let series = series.into_iter().filter(|r| !r.is_empty()).map(RecordBuilder::bytes);
+        let records: Vec<&[u8]> = series.chain(self.points.records()).collect();
         if records.is_empty() {
             return Ok(());
         }
@@ -226,10 +230,10 @@ impl Committer {
             () if self.is_closed => Err(io::Error::other("the database is closed")),
             () => write(&mut self.writer, &records, self.sync_before_ack),
         };
-        let late = self.late_record.bytes();
+        let late: Vec<&[u8]> = self.late_points.records().collect();
         let result = result.and_then(|start| match &mut self.late_writer {
             Some(late_writer) if !late.is_empty() => {
-                let written = write(late_writer, &[late], self.sync_before_ack);
+                let written = write(late_writer, &late, self.sync_before_ack);
                 written.map(drop).inspect_err(|_| self.writer.rewind(start))
             }
             _ => Ok(()),
@@ -263,14 +267,14 @@ impl Committer {
                 series.begin_commit(self.commits);
                 for planned in group {
                     if planned.in_order {
-                        series.push(planned.sample);
+                        series.push(&planned.point);
                     } else {
-                        series.push_out_of_order(planned.sample);
+                        series.push_out_of_order(planned.point.clone());
                     }
                 }
             }
         }
-        let times = self.planned.iter().map(|planned| planned.sample.timestamp);
+        let times = self.planned.iter().map(|planned| planned.point.timestamp);
         if let (Some(oldest), Some(newest)) = (times.clone().min(), times.max()) {
             head.bounds.include(oldest, newest);
         }
@@ -331,32 +335,45 @@ fn remember_metadata(head: &Head, metadata: &[(String, Metadata)]) {
     }
 }
 
-/// `newest`: the newest sample in order, those of the batch included; `in_batch`: what the batch has
-/// planned for the series so far. The order of the questions is Prometheus'
+/// A staleness marker ends a series of histograms as a histogram (Prometheus `tsdb/head_append.go`);
+/// anything else is stored as it was given.
+fn as_stored(series: &Series, in_batch: &[Planned], point: &Point) -> Point {
+    let is_marker = matches!(point.value, SampleValue::Float(value) if is_stale(value));
+    if !is_marker {
+        return point.clone();
+    }
+    let in_batch = in_batch.iter().rfind(|planned| planned.in_order);
+    let newest = in_batch.map(|planned| planned.point.clone()).or_else(|| series.newest());
+    match newest {
+        Some(Point { value: SampleValue::Histogram(newest), .. }) => Point {
+            timestamp: point.timestamp,
+            value: SampleValue::Histogram(newest.to_stale().into()),
+        },
+        _ => point.clone(),
+    }
+}
+
+/// `newest`: the time of the newest sample in order, those of the batch included; `in_batch`: what
+/// the batch has planned for the series so far. The order of the questions is Prometheus'
 /// (`tsdb/head_append.go`); in addition a time that is stored already, however old, is found.
 fn verdict(
     series: &Series,
-    newest: Option<Sample>,
+    newest: Option<Timestamp>,
     in_batch: &[Planned],
     rules: Rules,
-    sample: Sample,
+    point: &Point,
 ) -> Verdict {
-    let at = sample.timestamp;
+    let at = point.timestamp;
     if at > rules.valid_until {
         return Verdict::Rejected(RejectReason::OutOfBounds);
     }
-    if at >= rules.valid_from && newest.is_none_or(|newest| at > newest.timestamp) {
+    if at >= rules.valid_from && newest.is_none_or(|newest| at > newest) {
         return Verdict::InOrder;
     }
-    let stored = match newest {
-        Some(newest) if newest.timestamp == at => Some(newest.value),
-        _ => {
-            let same_time = in_batch.iter().find(|planned| planned.sample.timestamp == at);
-            same_time.map(|planned| planned.sample.value).or_else(|| series.value_at(at))
-        }
-    };
-    match (stored, rules.late_from) {
-        (Some(value), _) if value.to_bits() == sample.value.to_bits() => Verdict::Repeated,
+    let same_time = in_batch.iter().find(|planned| planned.point.timestamp == at);
+    let stored = same_time.map(|planned| planned.point.value.clone());
+    match (stored.or_else(|| series.value_at(at)), rules.late_from) {
+        (Some(value), _) if value == point.value => Verdict::Repeated,
         (Some(_), _) => Verdict::Rejected(RejectReason::DuplicateTimestamp),
         (None, Some(late_from)) if at >= late_from => Verdict::Late,
         (None, Some(_)) => Verdict::Rejected(RejectReason::TooOld),
@@ -367,9 +384,9 @@ fn verdict(
 
 impl Outcome {
     fn into_appended(mut self, total: u64) -> Appended {
-        let samples = total - self.rejected.len() as u64;
+        let (stored, histograms) = (total - self.rejected.len() as u64, self.histograms);
         self.rejected.sort_unstable_by_key(|&(given, _)| given);
         let rejected = self.rejected.into_iter().map(|(_, rejected)| rejected).collect();
-        Appended { samples, rejected, ..Appended::default() }
+        Appended { samples: stored - histograms, histograms, exemplars: 0, rejected }
     }
 }

@@ -9,18 +9,20 @@ use std::collections::{BTreeSet, HashSet};
 use std::io;
 use std::sync::Arc;
 
-use model::{Labels, Sample, TimeRange, Timestamp};
+use model::{Labels, Point, TimeRange, Timestamp};
 use storage::QueryError;
 use tracing::info;
 
 use super::Db;
 use crate::block::meta::BlockMeta;
-use crate::block::{Block, BlockSeries, BlockWriter, ChunkData, XOR};
-use crate::chunk::xor::samples_of;
-use crate::head::series::{CHUNK_RANGE, FullChunk, Series};
+use crate::block::{Block, BlockSeries, BlockWriter, ChunkData};
+use crate::chunk::merge::merge;
+use crate::chunk::points_of;
+use crate::chunk::xor::BadChunk;
+use crate::head::full_chunk::FullChunk;
+use crate::head::series::{CHUNK_RANGE, Series};
 use crate::head::{Head, Place};
-use crate::log::LoggedSample;
-use crate::wal::record::RecordBuilder;
+use crate::wal::record::points::PointRecords;
 
 /// Series are taken out of the head in batches of this many.
 const BATCH: usize = 1024;
@@ -79,21 +81,26 @@ impl Db {
         let Some(late) = &mut committer.late_writer else {
             return Ok(Leaving { ranges, late_first: None });
         };
-        let mut staying = RecordBuilder::new();
-        self.head.each_late(|series| {
-            let leaving = series.late_prepare_to_leave(end);
-            let leaving = leaving.iter().flat_map(|chunk| samples_of(chunk.bytes()));
-            ranges.extend(leaving.map(|sample| range_of(sample.timestamp)));
-            for sample in series.late_staying() {
-                staying.sample(LoggedSample { series: series.number, sample });
-            }
-        });
+        let mut staying = PointRecords::new();
+        self.head
+            .each_late(|series| {
+                series.late_prepare_to_leave(end)?;
+                for point in points(series.late_leaving())? {
+                    ranges.insert(range_of(point.timestamp));
+                }
+                for point in points(series.late_staying())? {
+                    staying.push(series.number, &point);
+                }
+                Ok(())
+            })
+            .map_err(|BadChunk| io::Error::other("late samples in the head do not decode"))?;
         if late.position().offset > 0 {
             late.next_segment()?;
         }
         let late_first = Some(late.position().segment);
+        let staying: Vec<&[u8]> = staying.records().collect();
         if !staying.is_empty() {
-            late.write(&[staying.bytes()])?;
+            late.write(&staying)?;
         }
         Ok(Leaving { ranges, late_first })
     }
@@ -136,11 +143,19 @@ fn range_of(at: Timestamp) -> AlignedRange {
 fn write_head(head: &Head, range: AlignedRange, writer: &mut BlockWriter) -> io::Result<()> {
     let places = head.index.read().sorted_places();
     for batch in places.chunks(BATCH) {
-        for (labels, chunks) in leaving_chunks(head, batch, range) {
+        for (labels, chunks) in leaving_chunks(head, batch, range)? {
             writer.series(&labels, &chunks)?;
         }
     }
     Ok(())
+}
+
+fn points(chunks: &[FullChunk]) -> Result<Vec<Point>, BadChunk> {
+    let mut points = Vec::new();
+    for chunk in chunks {
+        points.append(&mut chunk.points()?);
+    }
+    Ok(points)
 }
 
 /// Labels and chunks of those of `places` that have data in the range.
@@ -148,7 +163,7 @@ fn leaving_chunks(
     head: &Head,
     places: &[Place],
     range: AlignedRange,
-) -> Vec<(Labels, Vec<ChunkData>)> {
+) -> io::Result<Vec<(Labels, Vec<ChunkData>)>> {
     let index = head.index.read();
     let mut leaving = Vec::new();
     for &place in places {
@@ -156,36 +171,38 @@ fn leaving_chunks(
         let Some(series) = shard.get(place) else { continue };
         let chunks = chunks_in(series, range.times());
         drop(shard);
+        let chunks = chunks.map_err(|BadChunk| {
+            let labels = index.labels(place).unwrap_or_default();
+            io::Error::other(format!("a chunk of {labels} in the head does not decode"))
+        })?;
         if let Some(labels) = index.labels(place).filter(|_| !chunks.is_empty()) {
             leaving.push((labels, chunks));
         }
     }
-    leaving
+    Ok(leaving)
 }
 
-fn chunks_in(series: &Series, range: TimeRange) -> Vec<ChunkData> {
+fn chunks_in(series: &Series, range: TimeRange) -> Result<Vec<ChunkData>, BadChunk> {
     let mut chunks = series.full_chunks(range).to_vec();
     chunks.extend(series.open_as_full(range));
     let late = series.late_leaving().iter().filter(|chunk| chunk.overlaps(range));
-    let mut late: Vec<Sample> = late.flat_map(|chunk| samples_of(chunk.bytes())).collect();
-    if !late.is_empty() {
-        late.retain(|sample| range.contains(sample.timestamp));
-        late.extend(chunks.iter().flat_map(|chunk| samples_of(chunk.bytes())));
-        chunks = FullChunk::run(&in_order(late)).collect();
+    let mut runs = late.map(FullChunk::points).collect::<Result<Vec<_>, _>>()?;
+    if !runs.is_empty() {
+        runs.iter_mut().for_each(|run| run.retain(|point| range.contains(point.timestamp)));
+        runs.insert(0, points(&chunks)?); // of two for one time the one in order stands
+        chunks = FullChunk::run(&merge(runs));
     }
-    chunks.into_iter().map(ChunkData::from).collect()
-}
-
-/// Sorts by time; of samples of one time the first stands.
-fn in_order(mut samples: Vec<Sample>) -> Vec<Sample> {
-    samples.sort_by_key(|sample| sample.timestamp);
-    samples.dedup_by_key(|sample| sample.timestamp);
-    samples
+    Ok(chunks.into_iter().map(ChunkData::from).collect())
 }
 
 impl From<FullChunk> for ChunkData {
     fn from(chunk: FullChunk) -> Self {
-        Self { start: chunk.start, end: chunk.end, encoding: XOR, bytes: chunk.to_shared() }
+        Self {
+            start: chunk.start,
+            end: chunk.end,
+            encoding: chunk.encoding,
+            bytes: chunk.to_shared(),
+        }
     }
 }
 
@@ -364,7 +381,7 @@ impl<'a> Merge<'a> {
         }
         chunks.sort_by_key(|chunk| chunk.start);
         if has_deletions || chunks.windows(2).any(|pair| pair[1].start <= pair[0].end) {
-            chunks = recoded(&labels, chunks)?;
+            chunks = recoded(&labels, &chunks)?;
         }
         Ok(Some((labels, chunks)))
     }
@@ -384,31 +401,23 @@ fn put_chunks(
             chunks.push(ChunkData { start, end, encoding, bytes: bytes.into() });
             continue;
         }
-        require_xor(&series.labels, encoding)?;
-        let mut samples = samples_of(bytes);
-        samples.retain(|sample| !series.deleted.iter().any(|d| d.contains(sample.timestamp)));
-        chunks.extend(FullChunk::run(&samples).map(ChunkData::from));
+        let mut points = points_of(encoding, bytes).map_err(|_| corrupt(&series.labels))?;
+        points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
+        chunks.extend(FullChunk::run(&points).into_iter().map(ChunkData::from));
     }
     Ok(())
 }
 
-/// Chunks that overlap, merged.
-fn recoded(labels: &Labels, chunks: Vec<ChunkData>) -> Result<Vec<ChunkData>, QueryError> {
-    let mut samples = Vec::new();
-    for chunk in chunks {
-        require_xor(labels, chunk.encoding)?;
-        samples.extend(samples_of(&chunk.bytes));
-    }
-    Ok(FullChunk::run(&in_order(samples)).map(ChunkData::from).collect())
+/// Chunks that overlap, merged; of points of one time that of the first chunk stands.
+fn recoded(labels: &Labels, chunks: &[ChunkData]) -> Result<Vec<ChunkData>, QueryError> {
+    let points = chunks.iter().map(|chunk| points_of(chunk.encoding, &chunk.bytes));
+    let runs = points.collect::<Result<_, _>>().map_err(|_| corrupt(labels))?;
+    Ok(FullChunk::run(&merge(runs)).into_iter().map(ChunkData::from).collect())
 }
 
-/// Chunks of native histograms are copied whole; to be taken apart they would have to be understood.
-fn require_xor(labels: &Labels, encoding: u8) -> Result<(), QueryError> {
-    if encoding == XOR {
-        return Ok(());
+fn corrupt(labels: &Labels) -> QueryError {
+    QueryError::Corrupt {
+        place: format!("a chunk of {labels}"),
+        reason: "it does not decode".to_owned(),
     }
-    Err(QueryError::Corrupt {
-        place: labels.to_string(),
-        reason: format!("chunks of encoding {encoding} overlap"),
-    })
 }

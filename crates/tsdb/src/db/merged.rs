@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
-use model::{Labels, Sample, TimeRange};
+use model::{Labels, Point, TimeRange, Timestamp};
 use storage::{Columns, QueryError, Selection, SeriesSet};
 
-use super::read::{HeadSet, read_chunk, sort_from};
-use crate::block::{Block, BlockSeries, XOR};
+use super::read::{HeadSet, put_points, read_chunk, read_points};
+use crate::block::{Block, BlockSeries, ChunkMeta};
+use crate::chunk::merge::merge;
 
 /// - MERGED-1: each time of a series comes once; of two values for it the older block's stands.
 #[derive(Debug)]
@@ -60,33 +61,59 @@ impl MergedSet {
         Ok(Self { range, head, blocks, series })
     }
 
-    fn read_block(
-        &self,
-        block: &Block,
-        series: &BlockSeries,
-        columns: &mut Columns,
-    ) -> Result<(), QueryError> {
-        let first = columns.len();
+    /// Reads parts that follow one another in time; `false` where they do not, and what was appended to
+    /// `columns` is of no use.
+    fn read_in_order(&self, parts: &[Part], columns: &mut Columns) -> Result<bool, QueryError> {
+        let mut end = Timestamp::MIN;
+        for part in parts {
+            let (floats, histograms) = (columns.timestamps.len(), columns.histograms.len());
+            match part {
+                Part::Head { index } => self.head.read(*index, columns)?,
+                Part::Block { series, .. } if !series.deleted.is_empty() => return Ok(false),
+                Part::Block { block, series } => {
+                    let block = &self.blocks[*block];
+                    for meta in &series.chunks {
+                        let (encoding, bytes) = block.chunk(meta)?;
+                        read_chunk(encoding, bytes, self.range, columns)
+                            .map_err(|_| corrupt(meta, &series.labels))?;
+                    }
+                }
+            }
+            let floats = &columns.timestamps[floats..];
+            let histograms = &columns.histograms[histograms..];
+            let is_rising = floats.is_sorted_by(|a, b| a < b)
+                && histograms.is_sorted_by(|(a, _), (b, _)| a < b)
+                && floats.first().is_none_or(|&first| first > end)
+                && histograms.first().is_none_or(|&(first, _)| first > end);
+            if !is_rising {
+                return Ok(false);
+            }
+            let last = floats.last().copied().max(histograms.last().map(|&(at, _)| at));
+            end = end.max(last.unwrap_or(end));
+        }
+        Ok(true)
+    }
+
+    fn points(&self, part: &Part) -> Result<Vec<Point>, QueryError> {
+        let (block, series) = match part {
+            Part::Head { index } => return self.head.read_points(*index),
+            Part::Block { block, series } => (&self.blocks[*block], series),
+        };
+        let mut points = Vec::new();
         for meta in &series.chunks {
             let (encoding, bytes) = block.chunk(meta)?;
-            if encoding != XOR {
-                continue; // native histograms, which a column of floats does not show
-            }
-            read_chunk(bytes, self.range, columns).map_err(|_| QueryError::Corrupt {
-                place: format!("chunk {:#x} of {}", meta.reference, series.labels),
-                reason: "it does not decode".to_owned(),
-            })?;
+            read_points(encoding, bytes, self.range, &mut points)
+                .map_err(|_| corrupt(meta, &series.labels))?;
         }
-        if !series.deleted.is_empty() {
-            let is_deleted =
-                |sample: &Sample| series.deleted.iter().any(|d| d.contains(sample.timestamp));
-            let kept: Vec<Sample> =
-                columns.iter().skip(first).filter(|sample| !is_deleted(sample)).collect();
-            columns.timestamps.truncate(first);
-            columns.values.truncate(first);
-            kept.into_iter().for_each(|sample| columns.push(sample));
-        }
-        Ok(())
+        points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
+        Ok(points)
+    }
+}
+
+fn corrupt(chunk: &ChunkMeta, labels: &Labels) -> QueryError {
+    QueryError::Corrupt {
+        place: format!("chunk {:#x} of {labels}", chunk.reference),
+        reason: "it does not decode".to_owned(),
     }
 }
 
@@ -100,18 +127,12 @@ impl SeriesSet for MergedSet {
     }
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {
-        let first = columns.len();
-        for part in &self.series[index].parts {
-            match part {
-                Part::Head { index } => self.head.read(*index, columns)?,
-                Part::Block { block, series } => {
-                    self.read_block(&self.blocks[*block], series, columns)?;
-                }
-            }
-        }
-        let times = &columns.timestamps[first..];
-        if times.windows(2).any(|pair| pair[0] >= pair[1]) {
-            sort_from(columns, first);
+        let parts = &self.series[index].parts;
+        let (floats, histograms) = (columns.timestamps.len(), columns.histograms.len());
+        if !self.read_in_order(parts, columns)? {
+            columns.truncate(floats, histograms);
+            let runs = parts.iter().map(|part| self.points(part));
+            put_points(merge(runs.collect::<Result<_, _>>()?), columns);
         }
         Ok(())
     }

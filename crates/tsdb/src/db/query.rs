@@ -63,7 +63,7 @@ impl Query for Db {
         for index in 0..set.len() {
             columns.clear();
             set.read(index, &mut columns)?;
-            latest.extend(columns.last().map(|sample| (set.labels(index), sample)));
+            latest.extend(read::newest_float(&columns).map(|sample| (set.labels(index), sample)));
         }
         Ok(latest)
     }

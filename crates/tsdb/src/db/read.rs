@@ -1,14 +1,17 @@
 //! Answers selections from the head.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use model::{Labels, Sample, TimeRange};
+use model::{Labels, Point, Sample, SampleValue, TimeRange, Timestamp};
 use storage::{Columns, QueryError, Selection, SeriesSet};
 
-use crate::chunk::XorSamples;
+use crate::chunk::merge::merge;
 use crate::chunk::xor::BadChunk;
+use crate::chunk::{Points, XOR, XorSamples};
+use crate::head::full_chunk::FullChunk;
 use crate::head::index::Index;
-use crate::head::series::{FullChunk, Series, Visible};
+use crate::head::series::{Series, Visible};
 use crate::head::{Head, Place, Slot};
 
 /// A consistent cut of some series (QUERY-1). Full chunks are shared with the head; of open chunks
@@ -28,6 +31,7 @@ struct CutSeries {
     range: TimeRange,
     full: Range<usize>,
     open: Range<usize>,
+    open_encoding: u8,
     late: Option<Box<Late>>,
 }
 
@@ -35,7 +39,7 @@ struct CutSeries {
 #[derive(Debug)]
 struct Late {
     chunks: Vec<FullChunk>,
-    samples: Vec<Sample>,
+    points: Vec<Point>,
 }
 
 pub(super) fn select(head: &Head, selection: &Selection) -> HeadSet {
@@ -77,14 +81,16 @@ pub(super) fn latest(
         let newest = series.newest().filter(|newest| {
             selection.range.contains(newest.timestamp) && visible.newest >= Some(newest.timestamp)
         });
-        if let Some(newest) = newest {
-            found.push((place, newest));
+        if let Some(Point { timestamp, value }) = newest {
+            if let SampleValue::Float(value) = value {
+                found.push((place, Sample { timestamp, value }));
+            }
         } else if let Some(cut) = set.cut(series, visible) {
             drop(shard);
             columns.clear();
             set.read_series(&cut, &mut columns)
                 .map_err(|BadChunk| corrupt(&index.labels(place).unwrap_or_default()))?;
-            found.extend(columns.last().map(|newest| (place, newest)));
+            found.extend(newest_float(&columns).map(|newest| (place, newest)));
             set.full.clear();
             set.open.clear();
         }
@@ -110,21 +116,26 @@ impl HeadSet {
         let start = self.range.start;
         let end = visible.newest.map(|newest| newest.min(self.range.end));
         let (full_start, open_start) = (self.full.len(), self.open.len());
+        let mut open_encoding = XOR;
         let range = end.filter(|&end| start <= end).map(|end| TimeRange::new(start, end));
         if let Some(range) = range {
             self.full.extend_from_slice(series.full_chunks(range));
-            self.open.extend_from_slice(series.open_chunk(range).unwrap_or_default());
+            if let Some(open) = series.open_chunk(range) {
+                self.open.extend_from_slice(open.bytes());
+                open_encoding = open.encoding();
+            }
         }
         let late = Late {
             chunks: series.late_chunks(self.range).cloned().collect(),
-            samples: series.late_recent(visible, self.range).collect(),
+            points: series.late_recent(visible, self.range).cloned().collect(),
         };
-        let has_late = !late.chunks.is_empty() || !late.samples.is_empty();
+        let has_late = !late.chunks.is_empty() || !late.points.is_empty();
         let cut = CutSeries {
             labels: Labels::empty(),
             range: range.unwrap_or(self.range),
             full: full_start..self.full.len(),
             open: open_start..self.open.len(),
+            open_encoding,
             late: has_late.then(|| Box::new(late)),
         };
         let is_empty = cut.full.is_empty() && cut.open.is_empty() && cut.late.is_none();
@@ -132,21 +143,45 @@ impl HeadSet {
     }
 
     fn read_series(&self, series: &CutSeries, columns: &mut Columns) -> Result<(), BadChunk> {
-        let first = columns.len();
+        if series.late.is_some() {
+            put_points(self.points(series)?, columns);
+            return Ok(());
+        }
         for chunk in &self.full[series.full.clone()] {
-            read_chunk(chunk.bytes(), series.range, columns)?;
+            read_chunk(chunk.encoding, chunk.bytes(), series.range, columns)?;
         }
         if !series.open.is_empty() {
-            read_chunk(&self.open[series.open.clone()], series.range, columns)?;
-        }
-        if let Some(late) = &series.late {
-            for chunk in &late.chunks {
-                read_chunk(chunk.bytes(), self.range, columns)?;
-            }
-            late.samples.iter().for_each(|&sample| columns.push(sample));
-            sort_from(columns, first);
+            let open = &self.open[series.open.clone()];
+            read_chunk(series.open_encoding, open, series.range, columns)?;
         }
         Ok(())
+    }
+
+    fn points(&self, series: &CutSeries) -> Result<Vec<Point>, BadChunk> {
+        let mut in_order = Vec::new();
+        for chunk in &self.full[series.full.clone()] {
+            read_points(chunk.encoding, chunk.bytes(), series.range, &mut in_order)?;
+        }
+        if !series.open.is_empty() {
+            let open = &self.open[series.open.clone()];
+            read_points(series.open_encoding, open, series.range, &mut in_order)?;
+        }
+        let mut runs = vec![in_order];
+        if let Some(late) = &series.late {
+            for chunk in &late.chunks {
+                let mut run = Vec::new();
+                read_points(chunk.encoding, chunk.bytes(), self.range, &mut run)?;
+                runs.push(run);
+            }
+            runs.extend(late.points.iter().map(|point| vec![point.clone()]));
+        }
+        Ok(merge(runs))
+    }
+
+    /// What [`SeriesSet::read`] gives, as points.
+    pub(super) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
+        let series = &self.series[index];
+        self.points(series).map_err(|BadChunk| corrupt(&series.labels))
     }
 }
 
@@ -172,12 +207,19 @@ fn corrupt(labels: &Labels) -> QueryError {
     }
 }
 
-/// Appends the samples of `chunk` within `range`.
+/// Appends what `chunk` holds within `range`.
 pub(super) fn read_chunk(
+    encoding: u8,
     chunk: &[u8],
     range: TimeRange,
     columns: &mut Columns,
 ) -> Result<(), BadChunk> {
+    if encoding != XOR {
+        let mut points = Vec::new();
+        read_points(encoding, chunk, range, &mut points)?;
+        put_points(points, columns);
+        return Ok(());
+    }
     let (first, mut rest) = XorSamples::new(chunk)?;
     let mut next = Some(first);
     while let Some(sample) = next {
@@ -192,12 +234,39 @@ pub(super) fn read_chunk(
     Ok(())
 }
 
-/// Merges the runs that `columns` consists of from `first` on; of samples of one time the first stands.
-pub(super) fn sort_from(columns: &mut Columns, first: usize) {
-    let mut samples: Vec<Sample> = columns.iter().skip(first).collect();
-    samples.sort_by_key(|sample| sample.timestamp);
-    samples.dedup_by_key(|sample| sample.timestamp);
-    columns.timestamps.truncate(first);
-    columns.values.truncate(first);
-    samples.into_iter().for_each(|sample| columns.push(sample));
+/// As [`read_chunk`], as points.
+pub(super) fn read_points(
+    encoding: u8,
+    chunk: &[u8],
+    range: TimeRange,
+    out: &mut Vec<Point>,
+) -> Result<(), BadChunk> {
+    let mut points = Points::new(encoding, chunk)?;
+    while let Some(point) = points.next()? {
+        if point.timestamp > range.end {
+            return Ok(());
+        }
+        if point.timestamp >= range.start {
+            out.push(point);
+        }
+    }
+    Ok(())
+}
+
+pub(super) fn put_points(points: Vec<Point>, columns: &mut Columns) {
+    for Point { timestamp, value } in points {
+        match value {
+            SampleValue::Float(value) => columns.push(Sample { timestamp, value }),
+            SampleValue::Histogram(histogram) => {
+                let histogram = Arc::new(histogram.to_float());
+                columns.push_histogram(timestamp, Timestamp::EPOCH, histogram);
+            }
+        }
+    }
+}
+
+/// The newest of what was read, unless that is a histogram.
+pub(super) fn newest_float(columns: &Columns) -> Option<Sample> {
+    let histogram = columns.histograms.last().map(|(at, _)| *at);
+    columns.last().filter(|float| histogram.is_none_or(|histogram| histogram < float.timestamp))
 }

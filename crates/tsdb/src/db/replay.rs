@@ -20,7 +20,7 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use model::{Labels, Sample};
+use model::{Labels, Point};
 use tracing::{error, info, warn};
 
 use crate::head::Head;
@@ -178,7 +178,7 @@ impl Replay<'_> {
                 continue;
             }
             match index.by_number(series) {
-                Some(place) => workers.push(Routed { place, sample }),
+                Some(place) => workers.push(Routed { place, point: sample.into() }),
                 None => self.unknown += 1,
             }
         }
@@ -198,19 +198,19 @@ impl Replay<'_> {
     }
 }
 
-fn store_in_order(series: &mut Series, sample: Sample) -> bool {
-    let is_newest = series.newest().is_none_or(|newest| sample.timestamp > newest.timestamp);
+fn store_in_order(series: &mut Series, point: Point) -> bool {
+    let is_newest = series.newest_time().is_none_or(|newest| point.timestamp > newest);
     if is_newest {
-        series.push(sample);
+        series.push(&point);
     }
     is_newest
 }
 
-fn store_late(series: &mut Series, sample: Sample) -> bool {
-    let is_new = series.value_at(sample.timestamp).is_none();
+fn store_late(series: &mut Series, point: Point) -> bool {
+    let is_new = series.value_at(point.timestamp).is_none();
     if is_new {
         series.begin_commit(0);
-        series.push_out_of_order(sample);
+        series.push_out_of_order(point);
     }
     is_new
 }

@@ -3,10 +3,12 @@
 //! New ones are kept as they came, until there are enough for a chunk of their own. Chunks may
 //! overlap each other and the chunks in order; reading merges them.
 
-use model::{Sample, TimeRange, Timestamp};
+use model::{Point, SampleValue, TimeRange, Timestamp};
 
-use super::series::{FullChunk, SAMPLES_WANTED};
-use crate::chunk::xor::samples_of;
+use super::full_chunk::FullChunk;
+use crate::chunk::SAMPLES_WANTED;
+use crate::chunk::merge::merge;
+use crate::chunk::xor::BadChunk;
 
 /// This many make a chunk.
 const RECENT_MAX: usize = SAMPLES_WANTED;
@@ -17,7 +19,7 @@ pub(crate) struct OutOfOrder {
     leaving: Vec<FullChunk>,
     chunks: Vec<FullChunk>,
     /// In order of arrival, so that a reader's cut is a length.
-    recent: Vec<Sample>,
+    recent: Vec<Point>,
 }
 
 impl OutOfOrder {
@@ -25,22 +27,26 @@ impl OutOfOrder {
     /// chunk holds whole commits only.
     pub(crate) fn begin_commit(&mut self) -> usize {
         if self.recent.len() >= RECENT_MAX {
-            let mut recent = std::mem::take(&mut self.recent);
-            recent.sort_unstable_by_key(|sample| sample.timestamp);
+            let recent = merge(self.take_recent());
             self.chunks.extend(FullChunk::run(&recent));
         }
         self.recent.len()
     }
 
-    /// Adds a sample whose time is not stored yet.
-    pub(crate) fn push(&mut self, sample: Sample) {
-        self.recent.push(sample);
+    /// Each is a run of its own: it did not arrive after the one before it in time.
+    fn take_recent(&mut self) -> Vec<Vec<Point>> {
+        std::mem::take(&mut self.recent).into_iter().map(|point| vec![point]).collect()
     }
 
-    pub(crate) fn value_at(&self, at: Timestamp) -> Option<f64> {
-        let recent = self.recent.iter().find(|sample| sample.timestamp == at);
+    /// Adds a sample whose time is not stored yet.
+    pub(crate) fn push(&mut self, point: Point) {
+        self.recent.push(point);
+    }
+
+    pub(crate) fn value_at(&self, at: Timestamp) -> Option<SampleValue> {
+        let recent = self.recent.iter().find(|point| point.timestamp == at);
         let in_chunks = || self.chunks().find_map(|chunk| chunk.value_at(at));
-        recent.map(|sample| sample.value).or_else(in_chunks)
+        recent.map(|point| point.value.clone()).or_else(in_chunks)
     }
 
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &FullChunk> {
@@ -49,14 +55,14 @@ impl OutOfOrder {
 
     /// Prepares what is older than `before` to leave for a block. The caller makes sure that every
     /// reader sees all there is.
-    pub(crate) fn prepare_to_leave(&mut self, before: Timestamp) {
-        let chunks = self.leaving.drain(..).chain(self.chunks.drain(..));
-        let mut samples: Vec<Sample> = chunks.flat_map(|chunk| samples_of(chunk.bytes())).collect();
-        samples.append(&mut self.recent);
-        samples.sort_unstable_by_key(|sample| sample.timestamp);
-        let staying = samples.partition_point(|sample| sample.timestamp < before);
-        self.leaving = FullChunk::run(&samples[..staying]).collect();
-        self.chunks = FullChunk::run(&samples[staying..]).collect();
+    pub(crate) fn prepare_to_leave(&mut self, before: Timestamp) -> Result<(), BadChunk> {
+        let mut runs = self.chunks().map(FullChunk::points).collect::<Result<Vec<_>, _>>()?;
+        runs.append(&mut self.take_recent());
+        let points = merge(runs);
+        let staying = points.partition_point(|point| point.timestamp < before);
+        self.leaving = FullChunk::run(&points[..staying]);
+        self.chunks = FullChunk::run(&points[staying..]);
+        Ok(())
     }
 
     pub(crate) fn leaving(&self) -> &[FullChunk] {
@@ -64,19 +70,20 @@ impl OutOfOrder {
     }
 
     /// The first `visible` of the samples that are in no chunk yet, those within `range`.
-    pub(crate) fn recent(&self, visible: usize, range: TimeRange) -> impl Iterator<Item = Sample> {
+    pub(crate) fn recent(&self, visible: usize, range: TimeRange) -> impl Iterator<Item = &Point> {
         let visible = &self.recent[..visible.min(self.recent.len())];
-        visible.iter().copied().filter(move |sample| range.contains(sample.timestamp))
+        visible.iter().filter(move |point| range.contains(point.timestamp))
     }
 
-    pub(crate) fn staying(&self) -> Vec<Sample> {
-        self.chunks.iter().flat_map(|chunk| samples_of(chunk.bytes())).collect()
+    /// What does not leave, right after that was decided.
+    pub(crate) fn staying(&self) -> &[FullChunk] {
+        &self.chunks
     }
 
     /// Drops what is in a block now; gives the oldest time that is left.
     pub(crate) fn drop_left(&mut self) -> Option<Timestamp> {
         self.leaving = Vec::new();
-        let recent = self.recent.iter().map(|sample| sample.timestamp);
+        let recent = self.recent.iter().map(|point| point.timestamp);
         self.chunks.iter().map(|chunk| chunk.start).chain(recent).min()
     }
 }

@@ -6,93 +6,26 @@
 //! - SERIES-3: no chunk in order spans a multiple of [`CHUNK_RANGE`], so that blocks of that length
 //!   take chunks as they are.
 
-use std::sync::Arc;
+use model::{Point, SampleValue, TimeRange, Timestamp};
 
-use model::{Sample, TimeRange, Timestamp};
-
+use super::full_chunk::{FullChunk, value_at};
 use super::out_of_order::OutOfOrder;
 use super::spill::SpilledChunk;
-use crate::chunk::{XorChunk, XorSamples};
+use crate::chunk::xor::BadChunk;
+use crate::chunk::{Chunk, SAMPLES_WANTED};
 use crate::log::LogSeries;
 
 /// Milliseconds: the shortest block.
 pub(crate) const CHUNK_RANGE: i64 = 2 * 3600 * 1000;
-/// Chunks of this many samples are aimed at.
-pub(crate) const SAMPLES_WANTED: usize = 120;
 /// A chunk that was foreseen to end elsewhere is cut at this length.
 const SAMPLES_LIMIT: usize = 2 * SAMPLES_WANTED;
-
-/// A chunk that takes no more samples.
-#[derive(Clone, Debug)]
-pub(crate) struct FullChunk {
-    pub(crate) start: Timestamp,
-    pub(crate) end: Timestamp,
-    bytes: ChunkBytes,
-}
-
-#[derive(Clone, Debug)]
-enum ChunkBytes {
-    Heap(Arc<[u8]>),
-    File(SpilledChunk),
-}
-
-impl FullChunk {
-    pub(crate) fn new(start: Timestamp, chunk: &XorChunk) -> Self {
-        let bytes = ChunkBytes::Heap(chunk.bytes().into());
-        Self { start, end: chunk.last().timestamp, bytes }
-    }
-
-    pub(crate) fn bytes(&self) -> &[u8] {
-        match &self.bytes {
-            ChunkBytes::Heap(bytes) => bytes,
-            ChunkBytes::File(chunk) => chunk.bytes(),
-        }
-    }
-
-    /// The bytes, to share.
-    pub(crate) fn to_shared(&self) -> Arc<[u8]> {
-        match &self.bytes {
-            ChunkBytes::Heap(bytes) => Arc::clone(bytes),
-            ChunkBytes::File(chunk) => chunk.bytes().into(),
-        }
-    }
-
-    /// Chunks of samples that are sorted by time.
-    pub(crate) fn run(samples: &[Sample]) -> impl Iterator<Item = Self> {
-        samples.chunks(SAMPLES_WANTED).map(|run| {
-            let mut chunk = XorChunk::new(run[0]);
-            run[1..].iter().for_each(|&sample| chunk.push(sample));
-            Self::new(run[0].timestamp, &chunk)
-        })
-    }
-
-    pub(crate) fn overlaps(&self, range: TimeRange) -> bool {
-        TimeRange::new(self.start, self.end).overlaps(&range)
-    }
-
-    pub(crate) fn value_at(&self, at: Timestamp) -> Option<f64> {
-        if !TimeRange::new(self.start, self.end).contains(at) {
-            None
-        } else {
-            value_at(self.bytes(), at)
-        }
-    }
-}
-
-fn value_at(chunk: &[u8], at: Timestamp) -> Option<f64> {
-    let (mut sample, mut rest) = XorSamples::new(chunk).ok()?;
-    while sample.timestamp < at {
-        sample = rest.next().ok()??;
-    }
-    (sample.timestamp == at).then_some(sample.value)
-}
 
 #[derive(Debug)]
 struct OpenChunk {
     start: Timestamp,
     /// The chunk takes no sample at or after this time.
     ends_before: Timestamp,
-    samples: XorChunk,
+    points: Chunk,
 }
 
 #[derive(Debug)]
@@ -142,9 +75,16 @@ impl Series {
         }
     }
 
+    /// The time of the newest sample that is in order.
+    #[inline]
+    pub(crate) fn newest_time(&self) -> Option<Timestamp> {
+        self.open.as_ref().map(|open| open.points.last_time())
+    }
+
     /// The newest sample that is in order.
-    pub(crate) fn newest(&self) -> Option<Sample> {
-        self.open.as_ref().map(|open| open.samples.last())
+    pub(crate) fn newest(&self) -> Option<Point> {
+        let points = &self.open.as_ref()?.points;
+        Some(Point { timestamp: points.last_time(), value: points.last_value() })
     }
 
     /// The number of the newest commit that touched the series.
@@ -154,39 +94,41 @@ impl Series {
 
     /// To be called before the first sample of commit `number` (SNAP-1).
     pub(crate) fn begin_commit(&mut self, number: u64) {
-        let newest = self.newest().map(|sample| sample.timestamp);
+        let newest = self.newest_time();
         let recent = self.out_of_order.as_mut().map_or(0, |samples| samples.begin_commit());
         self.before_commit = Visible { newest, recent };
         self.commit = number;
     }
 
     /// Adds a sample newer than all in order.
-    pub(crate) fn push(&mut self, sample: Sample) {
+    pub(crate) fn push(&mut self, point: &Point) {
         self.was_empty = false;
-        if let Some(open) = &mut self.open {
-            if open.takes(sample.timestamp) {
-                return open.push(sample);
-            }
-            self.full.push(FullChunk::new(open.start, &open.samples));
+        let Some(open) = &mut self.open else {
+            self.open = Some(OpenChunk::new(point, None));
+            return;
+        };
+        if open.takes(point.timestamp) && open.push(point) {
+            return;
         }
-        self.open = Some(OpenChunk::new(sample));
+        self.full.push(FullChunk::new(open.start, &open.points));
+        *open = OpenChunk::new(point, Some(&open.points));
     }
 
     /// Adds a sample that is not newer than all in order and whose time is not stored yet.
-    pub(crate) fn push_out_of_order(&mut self, sample: Sample) {
+    pub(crate) fn push_out_of_order(&mut self, point: Point) {
         self.was_empty = false;
-        self.out_of_order.get_or_insert_default().push(sample);
+        self.out_of_order.get_or_insert_default().push(point);
     }
 
-    pub(crate) fn value_at(&self, at: Timestamp) -> Option<f64> {
+    pub(crate) fn value_at(&self, at: Timestamp) -> Option<SampleValue> {
         if let Some(value) = self.out_of_order.as_ref().and_then(|samples| samples.value_at(at)) {
             return Some(value);
         }
         match &self.open {
-            Some(open) if open.start <= at => match open.samples.last() {
-                last if last.timestamp == at => Some(last.value),
-                last if last.timestamp < at => None,
-                _ => value_at(open.samples.bytes(), at),
+            Some(open) if open.start <= at => match open.points.last_time() {
+                last if last == at => Some(open.points.last_value()),
+                last if last < at => None,
+                _ => value_at(open.points.encoding(), open.points.bytes(), at),
             },
             _ => {
                 let after = self.full.partition_point(|chunk| chunk.end < at);
@@ -203,7 +145,7 @@ impl Series {
             self.full.drain(..gone);
             self.full.shrink_to_fit();
         }
-        if self.newest().is_some_and(|sample| sample.timestamp < before) {
+        if self.newest_time().is_some_and(|newest| newest < before) {
             self.open = None;
         }
         let late = self.out_of_order.as_mut().and_then(|samples| samples.drop_left());
@@ -221,14 +163,8 @@ impl Series {
     }
 
     /// See [`OutOfOrder::prepare_to_leave`].
-    pub(crate) fn late_prepare_to_leave(&mut self, before: Timestamp) -> &[FullChunk] {
-        match &mut self.out_of_order {
-            Some(samples) => {
-                samples.prepare_to_leave(before);
-                samples.leaving()
-            }
-            None => &[],
-        }
+    pub(crate) fn late_prepare_to_leave(&mut self, before: Timestamp) -> Result<(), BadChunk> {
+        self.out_of_order.as_mut().map_or(Ok(()), |samples| samples.prepare_to_leave(before))
     }
 
     pub(crate) fn late_leaving(&self) -> &[FullChunk] {
@@ -237,25 +173,25 @@ impl Series {
 
     /// The full chunks in order that are in memory.
     pub(crate) fn chunks_in_memory(&self) -> impl Iterator<Item = &FullChunk> {
-        self.full.iter().filter(|chunk| matches!(chunk.bytes, ChunkBytes::Heap(_)))
+        self.full.iter().filter(|chunk| chunk.is_in_memory())
     }
 
     /// Lets go of the bytes of the chunk that begins at `start`: they are in a file now.
     pub(crate) fn spilled(&mut self, start: Timestamp, chunk: SpilledChunk) {
         if let Ok(found) = self.full.binary_search_by_key(&start, |chunk| chunk.start) {
-            self.full[found].bytes = ChunkBytes::File(chunk);
+            self.full[found].spilled(chunk);
         }
     }
 
     /// The samples out of order that do not leave, right after that was decided.
-    pub(crate) fn late_staying(&self) -> Vec<Sample> {
-        self.out_of_order.as_ref().map_or_else(Vec::new, |samples| samples.staying())
+    pub(crate) fn late_staying(&self) -> &[FullChunk] {
+        self.out_of_order.as_ref().map_or(&[], |samples| samples.staying())
     }
 
     /// The open chunk as if it were full, where it overlaps `range`.
     pub(crate) fn open_as_full(&self, range: TimeRange) -> Option<FullChunk> {
         let open = self.open.as_ref()?;
-        Some(FullChunk::new(open.start, &open.samples)).filter(|chunk| chunk.overlaps(range))
+        Some(FullChunk::new(open.start, &open.points)).filter(|chunk| chunk.overlaps(range))
     }
 
     /// What a reader sees whose cut is commit `cut`.
@@ -270,11 +206,11 @@ impl Series {
         &self.full[from..to.max(from)]
     }
 
-    /// The open chunk's bytes, where it overlaps `range`.
-    pub(crate) fn open_chunk(&self, range: TimeRange) -> Option<&[u8]> {
+    /// The open chunk, where it overlaps `range`.
+    pub(crate) fn open_chunk(&self, range: TimeRange) -> Option<&Chunk> {
         let open = self.open.as_ref()?;
-        let times = TimeRange::new(open.start, open.samples.last().timestamp);
-        times.overlaps(&range).then(|| open.samples.bytes())
+        let times = TimeRange::new(open.start, open.points.last_time());
+        times.overlaps(&range).then_some(&open.points)
     }
 
     pub(crate) fn late_chunks(&self, range: TimeRange) -> impl Iterator<Item = &FullChunk> {
@@ -286,34 +222,43 @@ impl Series {
         &self,
         visible: Visible,
         range: TimeRange,
-    ) -> impl Iterator<Item = Sample> {
+    ) -> impl Iterator<Item = &Point> {
         let samples = self.out_of_order.iter();
         samples.flat_map(move |samples| samples.recent(visible.recent, range))
     }
 }
 
 impl OpenChunk {
-    fn new(first: Sample) -> Self {
+    fn new(first: &Point, previous: Option<&Chunk>) -> Self {
         let time = first.timestamp.as_millis();
         let range_end = (time.div_euclid(CHUNK_RANGE) + 1).saturating_mul(CHUNK_RANGE);
         Self {
             start: first.timestamp,
             ends_before: Timestamp::from_millis(range_end),
-            samples: XorChunk::new(first),
+            points: Chunk::new(first, previous),
         }
     }
 
+    #[inline]
     fn takes(&self, at: Timestamp) -> bool {
-        at < self.ends_before && self.samples.len() < SAMPLES_LIMIT
+        let has_room = match &self.points {
+            Chunk::Floats(chunk) => chunk.len() < SAMPLES_LIMIT,
+            histograms @ Chunk::Histograms(_) => !histograms.is_full(),
+        };
+        has_room && at < self.ends_before
     }
 
-    fn push(&mut self, sample: Sample) {
+    /// `false` where the point needs a chunk of its own.
+    #[inline]
+    fn push(&mut self, point: &Point) -> bool {
         // A quarter into the chunk its rate is known: spread what is left of the range evenly.
-        if self.samples.len() == SAMPLES_WANTED / 4 {
-            let newest = self.samples.last().timestamp;
+        if let Chunk::Floats(chunk) = &self.points
+            && chunk.len() == SAMPLES_WANTED / 4
+        {
+            let newest = chunk.last().timestamp;
             self.ends_before = even_end(self.start, newest, self.ends_before);
         }
-        self.samples.push(sample);
+        self.points.push(point)
     }
 }
 

@@ -16,9 +16,8 @@ use std::sync::Arc;
 
 use model::Timestamp;
 
-use super::series::FullChunk;
+use super::full_chunk::FullChunk;
 use super::{Head, Place, SHARDS};
-use crate::block::XOR;
 use crate::codec::put_uvarint;
 use crate::log::LogSeries;
 use crate::mapped::Mapped;
@@ -137,7 +136,7 @@ fn write_chunks(path: &Path, leaving: &[Leaving]) -> io::Result<Vec<(u32, u32)>>
         for time in [leaving.chunk.start, leaving.chunk.end] {
             buffer.extend(Timestamp::as_millis(time).to_be_bytes());
         }
-        buffer.push(XOR);
+        buffer.push(leaving.chunk.encoding);
         put_uvarint(&mut buffer, bytes.len() as u64);
         written.push(((offset + buffer.len()) as u32, bytes.len() as u32));
         buffer.extend_from_slice(bytes);

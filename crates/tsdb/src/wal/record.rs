@@ -9,6 +9,8 @@
 //! Fixed words are big-endian. Records of other kinds (exemplars, histograms) are passed over.
 //! - Source: Prometheus `tsdb/record/record.go`.
 
+pub(crate) mod points;
+
 use model::{Labels, Metadata, MetricType, Sample, Timestamp};
 
 use crate::codec::{Decoder, put_text, put_uvarint, put_varint};

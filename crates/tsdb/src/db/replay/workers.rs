@@ -5,7 +5,7 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use model::{Sample, Timestamp};
+use model::{Point, Timestamp};
 
 use crate::head::series::Series;
 use crate::head::{Head, Place};
@@ -16,14 +16,14 @@ const BATCH: usize = 4096;
 const WAITING_MAX: usize = 4;
 
 /// A sample on its way to its series.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) struct Routed {
     pub(super) place: Place,
-    pub(super) sample: Sample,
+    pub(super) point: Point,
 }
 
 /// Stores a sample; gives whether it was new.
-pub(super) type Store = fn(&mut Series, Sample) -> bool;
+pub(super) type Store = fn(&mut Series, Point) -> bool;
 
 #[derive(Debug)]
 pub(super) struct Workers<'scope> {
@@ -93,10 +93,11 @@ fn work(head: &Head, store: Store, batches: &Receiver<Vec<Routed>>) -> Times {
     for batch in batches {
         for run in batch.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
             let mut shard = head.shard_of(run[0].place);
-            for &Routed { place, sample } in run {
-                if shard.get_mut(place).is_some_and(|series| store(series, sample)) {
-                    times.oldest = times.oldest.min(sample.timestamp);
-                    times.newest = times.newest.max(sample.timestamp);
+            for Routed { place, point } in run {
+                let at = point.timestamp;
+                if shard.get_mut(*place).is_some_and(|series| store(series, point.clone())) {
+                    times.oldest = times.oldest.min(at);
+                    times.newest = times.newest.max(at);
                 }
             }
         }
