@@ -20,10 +20,11 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
 
-use model::{Labels, Matcher, TimeRange, Timestamp};
+use model::{Labels, Matcher, SampleValue, TimeRange, Timestamp};
 use roaring::RoaringBitmap;
 use storage::QueryError;
 
+use crate::chunk::value_at;
 use crate::wal::sync_dir;
 use chunks::{ChunkReader, ChunkWriter};
 use index_reader::{BadIndex, IndexReader};
@@ -111,6 +112,30 @@ impl Block {
         let (labels, chunks) = self.index.series(id).map_err(|e| self.bad_index(e))?;
         let deleted = self.deleted.get(&u64::from(id)).cloned().unwrap_or_default();
         Ok(BlockSeries { labels, chunks, deleted })
+    }
+
+    /// The series with these labels.
+    pub(crate) fn find(&self, labels: &Labels) -> Result<Option<BlockSeries>, QueryError> {
+        let found = self.index.find(labels).map_err(|e| self.bad_index(e))?;
+        found.map(|id| self.series(id)).transpose()
+    }
+
+    /// What the block has of a series of its own at one time.
+    pub(crate) fn value_at(
+        &self,
+        series: &BlockSeries,
+        at: Timestamp,
+    ) -> Result<Option<SampleValue>, QueryError> {
+        if series.deleted.iter().any(|range| range.contains(at)) {
+            return Ok(None);
+        }
+        for chunk in series.chunks.iter().filter(|chunk| chunk.range().contains(at)) {
+            let (encoding, bytes) = self.chunk(chunk)?;
+            if let Some(value) = value_at(encoding, bytes, at) {
+                return Ok(Some(value));
+            }
+        }
+        Ok(None)
     }
 
     pub(crate) fn label_names(

@@ -150,3 +150,14 @@ pub(crate) fn points_of(encoding: u8, chunk: &[u8]) -> Result<Vec<Point>, BadChu
     }
     Ok(points)
 }
+
+/// What a chunk holds for one time; nothing is known of what does not decode.
+pub(crate) fn value_at(encoding: u8, chunk: &[u8], at: Timestamp) -> Option<SampleValue> {
+    let mut points = Points::new(encoding, chunk).ok()?;
+    loop {
+        let point = points.next().ok()??;
+        if point.timestamp >= at {
+            return (point.timestamp == at).then_some(point.value);
+        }
+    }
+}

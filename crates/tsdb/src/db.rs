@@ -5,6 +5,7 @@ mod blocks;
 mod committer;
 mod compact;
 mod merged;
+mod past;
 mod query;
 mod read;
 mod replay;
@@ -407,8 +408,14 @@ impl Db {
         metadata: &[(String, Metadata)],
     ) -> Result<Appended, AppendError> {
         let mut committer = self.committer.lock();
-        let appended =
-            committer.commit(&self.head, &self.metrics, self.rules(), samples, metadata)?;
+        let appended = committer.commit(
+            &self.head,
+            &self.blocks,
+            &self.metrics,
+            self.rules(),
+            samples,
+            metadata,
+        )?;
         let stored = committer.stored();
         *self.log_end.lock() = committer.writer.position();
         drop(committer);

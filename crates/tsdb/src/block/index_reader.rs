@@ -3,6 +3,7 @@
 //! Checksums are verified: of the symbols and tables once, of series and postings when they are read.
 //! In memory are the offsets of symbols and, per label name, where its values begin in the table.
 
+use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::io;
 use std::ops::Range;
@@ -120,6 +121,31 @@ impl IndexReader {
 
     pub(super) fn all(&self) -> Result<RoaringBitmap, BadIndex> {
         self.postings_of("", "").ok_or(BadIndex)
+    }
+
+    /// The id of the series with these labels; series are sorted by theirs.
+    pub(super) fn find(&self, labels: &Labels) -> Result<Option<u32>, BadIndex> {
+        let all = self.all_ids().ok_or(BadIndex)?;
+        let id = |at: usize| all[4 * at..].first_chunk().map_or(0, |id| u32::from_be_bytes(*id));
+        let (mut from, mut to) = (0, all.len() / 4);
+        while from < to {
+            let middle = from.midpoint(to);
+            match self.series(id(middle))?.0.cmp(labels) {
+                Ordering::Less => from = middle + 1,
+                Ordering::Greater => to = middle,
+                Ordering::Equal => return Ok(Some(id(middle))),
+            }
+        }
+        Ok(None)
+    }
+
+    /// The ids of all series, as they stand in the file.
+    fn all_ids(&self) -> Option<&[u8]> {
+        let entry =
+            take_entry(&mut Decoder::new(&self.bytes[*self.names.get("")?.steps.first()?..]));
+        let mut rest = Decoder::new(self.bytes.get(entry?.postings..)?);
+        let length = u32::from_be_bytes(rest.take(4)?.try_into().ok()?) as usize;
+        rest.take(length)?.get(4..)
     }
 
     pub(super) fn label_names(&self) -> impl Iterator<Item = &str> {

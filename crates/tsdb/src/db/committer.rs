@@ -9,6 +9,9 @@ use std::io;
 use model::{Metadata, Point, SampleValue, Timestamp, is_stale};
 use storage::{AppendError, Appended, RejectReason, Rejected};
 
+use super::blocks::Blocks;
+use super::past::Past;
+
 use crate::head::index::Index;
 use crate::head::metadata::metric_names;
 use crate::head::series::Series;
@@ -64,6 +67,7 @@ pub(super) struct Committer {
     // Reused from batch to batch.
     planned: Vec<Planned>,
     unlogged: Vec<Place>,
+    past: Past,
     series_record: RecordBuilder,
     metadata_record: RecordBuilder,
     points: PointRecords,
@@ -79,7 +83,7 @@ struct Outcome {
 }
 
 impl Committer {
-    pub(super) const fn new(
+    pub(super) fn new(
         writer: LogWriter,
         late_writer: Option<LogWriter>,
         sync_before_ack: bool,
@@ -92,6 +96,7 @@ impl Committer {
             commits: 0,
             planned: Vec::new(),
             unlogged: Vec::new(),
+            past: Past::default(),
             series_record: RecordBuilder::new(),
             metadata_record: RecordBuilder::new(),
             points: PointRecords::new(),
@@ -102,12 +107,14 @@ impl Committer {
     pub(super) fn commit(
         &mut self,
         head: &Head,
+        blocks: &Blocks,
         metrics: &Metrics,
         rules: Rules,
         samples: &mut [Pending],
         metadata: &[(String, Metadata)],
     ) -> Result<Appended, AppendError> {
         let total = samples.len() as u64;
+        self.past.look(head, blocks, rules, samples);
         let outcome = self.check(head, rules, samples)?;
         self.build_records(head, metadata)?;
         self.log(metrics)?;
@@ -164,11 +171,17 @@ impl Committer {
             let (place, in_batch) = (*place, &self.planned[first..]);
             let point = as_stored(series, in_batch, point);
             let is_histogram = matches!(point.value, SampleValue::Histogram(_));
-            match verdict(series, newest, in_batch, rules, &point) {
+            let at = point.timestamp;
+            let stored = || {
+                let same_time = in_batch.iter().find(|planned| planned.point.timestamp == at);
+                let in_batch = same_time.map(|planned| planned.point.value.clone());
+                let in_head = in_batch.or_else(|| series.value_at(at));
+                in_head.or_else(|| self.past.value_at(place.into(), at).cloned())
+            };
+            match verdict(newest, stored, rules, &point) {
                 Verdict::Repeated => outcome.repeated += 1,
                 Verdict::Rejected(reason) => {
-                    let timestamp = point.timestamp;
-                    let rejected = Rejected { series: place.into(), timestamp, reason };
+                    let rejected = Rejected { series: place.into(), timestamp: at, reason };
                     outcome.rejected.push((*given, rejected));
                     continue;
                 }
@@ -353,13 +366,12 @@ fn as_stored(series: &Series, in_batch: &[Planned], point: &Point) -> Point {
     }
 }
 
-/// `newest`: the time of the newest sample in order, those of the batch included; `in_batch`: what
-/// the batch has planned for the series so far. The order of the questions is Prometheus'
-/// (`tsdb/head_append.go`); in addition a time that is stored already, however old, is found.
+/// `newest`: the time of the newest sample in order, those of the batch included; `stored`: what there
+/// is for the point's time. The order of the questions is Prometheus' (`tsdb/head_append.go`); in
+/// addition a time that is stored already, however old, is found.
 fn verdict(
-    series: &Series,
     newest: Option<Timestamp>,
-    in_batch: &[Planned],
+    stored: impl FnOnce() -> Option<SampleValue>,
     rules: Rules,
     point: &Point,
 ) -> Verdict {
@@ -370,9 +382,7 @@ fn verdict(
     if at >= rules.valid_from && newest.is_none_or(|newest| at > newest) {
         return Verdict::InOrder;
     }
-    let same_time = in_batch.iter().find(|planned| planned.point.timestamp == at);
-    let stored = same_time.map(|planned| planned.point.value.clone());
-    match (stored.or_else(|| series.value_at(at)), rules.late_from) {
+    match (stored(), rules.late_from) {
         (Some(value), _) if value == point.value => Verdict::Repeated,
         (Some(_), _) => Verdict::Rejected(RejectReason::DuplicateTimestamp),
         (None, Some(late_from)) if at >= late_from => Verdict::Late,

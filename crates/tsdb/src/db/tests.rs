@@ -833,10 +833,10 @@ proptest! {
                             (NAMES[series], at((time + 20 * now as i64) * MINUTE, value))
                         })
                         .collect();
-                    // What is in blocks is not compared with what comes later: not asked here.
+                    // Blocks are looked into as far back as anything may arrive: not asked here.
                     samples.retain(|(name, sample)| {
                         let time = sample.timestamp.as_millis();
-                        time >= valid_from || !model.has(name, time)
+                        time >= valid_from.min(late_from.unwrap_or(i64::MAX)) || !model.has(name, time)
                     });
                     let mut refused = Vec::new();
                     for &(name, sample) in &samples {

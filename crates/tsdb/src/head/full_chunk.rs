@@ -6,7 +6,7 @@ use model::{Point, SampleValue, TimeRange, Timestamp};
 
 use super::spill::SpilledChunk;
 use crate::chunk::xor::BadChunk;
-use crate::chunk::{Chunk, Points, points_of};
+use crate::chunk::{Chunk, points_of, value_at};
 
 #[derive(Clone, Debug)]
 pub(crate) struct FullChunk {
@@ -85,16 +85,5 @@ impl FullChunk {
 
     pub(crate) fn value_at(&self, at: Timestamp) -> Option<SampleValue> {
         if self.range().contains(at) { value_at(self.encoding, self.bytes(), at) } else { None }
-    }
-}
-
-/// What a chunk that does not decode holds is not known.
-pub(super) fn value_at(encoding: u8, chunk: &[u8], at: Timestamp) -> Option<SampleValue> {
-    let mut points = Points::new(encoding, chunk).ok()?;
-    loop {
-        let point = points.next().ok()??;
-        if point.timestamp >= at {
-            return (point.timestamp == at).then_some(point.value);
-        }
     }
 }

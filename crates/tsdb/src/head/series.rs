@@ -8,11 +8,11 @@
 
 use model::{Point, SampleValue, TimeRange, Timestamp};
 
-use super::full_chunk::{FullChunk, value_at};
+use super::full_chunk::FullChunk;
 use super::out_of_order::OutOfOrder;
 use super::spill::SpilledChunk;
 use crate::chunk::xor::BadChunk;
-use crate::chunk::{Chunk, SAMPLES_WANTED};
+use crate::chunk::{Chunk, SAMPLES_WANTED, value_at};
 use crate::log::LogSeries;
 
 /// Milliseconds: the shortest block.
