@@ -8,8 +8,7 @@
 //! - INDEX-2: equal labels have equal lists, so finding a series compares integers only.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::hash::{BuildHasher, BuildHasherDefault, Hasher, RandomState};
+use std::hash::{BuildHasher, Hasher, RandomState};
 
 use hashbrown::HashTable;
 use model::{Labels, METRIC_NAME};
@@ -19,7 +18,10 @@ use xxhash_rust::xxh3::xxh3_64_with_seed;
 use super::postings::Postings;
 use super::{Place, Slot};
 use crate::log::{LogPosition, LogSeries};
+use numbers::Numbers;
 
+#[path = "index/numbers.rs"]
+mod numbers;
 #[path = "index/select.rs"]
 mod select;
 
@@ -65,36 +67,6 @@ pub(crate) struct Index {
     numbers: Numbers,
 }
 
-/// The numbers that the log gives to series.
-#[derive(Debug, Default)]
-struct Numbers {
-    next: u64,
-    series: HashMap<u64, Slot, BuildHasherDefault<NumberHasher>>,
-    /// Further numbers of one series: it had left the head, or another program wrote the log.
-    aliases: HashMap<Slot, Vec<LogSeries>>,
-    /// Series that left the head while the log before this position was still to be forwarded.
-    departed: HashMap<u64, (Labels, LogPosition)>,
-}
-
-/// Numbers count up, whoever chose them: a multiplication spreads them.
-#[derive(Debug, Default)]
-struct NumberHasher(u64);
-
-impl Hasher for NumberHasher {
-    fn finish(&self) -> u64 {
-        self.0
-    }
-
-    fn write(&mut self, _bytes: &[u8]) {
-        unreachable!("a number hashes as one u64");
-    }
-
-    fn write_u64(&mut self, number: u64) {
-        self.0 = number.wrapping_mul(FACTOR);
-        self.0 ^= self.0 >> 32;
-    }
-}
-
 impl Index {
     pub(crate) fn new() -> Self {
         Self {
@@ -106,7 +78,7 @@ impl Index {
             free: Vec::new(),
             live: RoaringBitmap::new(),
             by_labels: HashTable::new(),
-            numbers: Numbers { next: 1, ..Numbers::default() },
+            numbers: Numbers::new(),
         }
     }
 
@@ -151,8 +123,7 @@ impl Index {
         self.by_labels
             .insert_unique(hash, slot.0, |&slot| hash_list(&entries[slot as usize].labels));
         self.live.insert(slot.0);
-        self.numbers.series.insert(number.0, slot);
-        self.numbers.next = self.numbers.next.max(number.0 + 1);
+        self.numbers.insert(number, slot);
         self.place(slot)
     }
 
@@ -171,10 +142,7 @@ impl Index {
             }
         }
         self.live.remove(slot.0);
-        self.numbers.series.remove(&number.0);
-        for alias in self.numbers.aliases.remove(&slot).unwrap_or_default() {
-            self.numbers.series.remove(&alias.0);
-        }
+        self.numbers.remove(number, slot);
         self.free.push(slot);
     }
 
@@ -284,22 +252,17 @@ impl Index {
 
 /// Numbers in the log.
 impl Index {
-    pub(crate) fn next_log_series(&mut self) -> LogSeries {
-        let number = LogSeries(self.numbers.next);
-        self.numbers.next += 1;
-        number
+    pub(crate) const fn next_log_series(&mut self) -> LogSeries {
+        self.numbers.take_next()
     }
 
     /// Makes `number`, too, a name of the series at `place`.
     pub(crate) fn add_alias(&mut self, number: LogSeries, place: Place) {
-        self.numbers.next = self.numbers.next.max(number.0 + 1);
-        if self.numbers.series.insert(number.0, place.slot) != Some(place.slot) {
-            self.numbers.aliases.entry(place.slot).or_default().push(number);
-        }
+        self.numbers.add_alias(number, place.slot);
     }
 
     pub(crate) fn by_number(&self, number: LogSeries) -> Option<Place> {
-        self.numbers.series.get(&number.0).map(|&slot| self.place(slot))
+        self.numbers.slot(number).map(|slot| self.place(slot))
     }
 
     pub(crate) fn number(&self, place: Place) -> Option<LogSeries> {
@@ -310,7 +273,7 @@ impl Index {
     pub(crate) fn labels_of_number(&self, number: LogSeries) -> Option<Labels> {
         match self.by_number(number) {
             Some(place) => self.labels(place),
-            None => self.numbers.departed.get(&number.0).map(|(labels, _)| labels.clone()),
+            None => self.numbers.departed(number).cloned(),
         }
     }
 
@@ -319,19 +282,16 @@ impl Index {
     pub(crate) fn depart(&mut self, place: Place, until: LogPosition) {
         let Some(entry) = self.entry(place) else { return };
         let (labels, number) = (self.labels_of(entry), entry.number);
-        let aliases = self.numbers.aliases.get(&place.slot).cloned().unwrap_or_default();
-        for number in aliases.into_iter().chain([number]) {
-            self.numbers.departed.insert(number.0, (labels.clone(), until));
-        }
+        self.numbers.depart(number, place.slot, &labels, until);
     }
 
     /// Everything before `position` has been forwarded.
     pub(crate) fn forget_departed(&mut self, position: LogPosition) {
-        self.numbers.departed.retain(|_, (_, until)| *until > position);
+        self.numbers.forget_departed(position);
     }
 
     pub(crate) fn knows_number(&self, number: LogSeries) -> bool {
-        self.numbers.series.contains_key(&number.0) || self.numbers.departed.contains_key(&number.0)
+        self.numbers.slot(number).is_some() || self.numbers.departed(number).is_some()
     }
 }
 

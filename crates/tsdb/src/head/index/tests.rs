@@ -113,7 +113,7 @@ proptest! {
         prop_assert!(index.pairs.values.iter().all(Option::is_none));
         prop_assert!(index.names.values.iter().all(Option::is_none));
         prop_assert!(index.names_by_text.is_empty() && index.by_labels.is_empty());
-        prop_assert!(index.numbers.series.is_empty());
+        prop_assert!(index.numbers.is_empty());
     }
 
     /// HEAD-1.

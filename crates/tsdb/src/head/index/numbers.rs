@@ -1,0 +1,187 @@
+//! Which series the log means by a number.
+//!
+//! Numbers count up, and neighbours are met together: they share a page, so that replay seldom leaves
+//! the processor's cache. A page goes with its last number.
+
+use std::collections::HashMap;
+use std::hash::{BuildHasherDefault, Hasher};
+
+use model::Labels;
+
+use super::FACTOR;
+use crate::head::Slot;
+use crate::log::{LogPosition, LogSeries};
+
+const PAGE_NUMBERS: usize = 16;
+/// In place of a slot. Memory ends before there are so many.
+const NO_SLOT: u32 = u32::MAX;
+
+#[derive(Debug)]
+pub(super) struct Numbers {
+    next: u64,
+    pages: HashMap<u64, Box<Page>, BuildHasherDefault<NumberHasher>>,
+    /// Further numbers of one series: it had left the head, or another program wrote the log.
+    aliases: HashMap<Slot, Vec<LogSeries>>,
+    /// Series that left the head while the log before this position was still to be forwarded.
+    departed: HashMap<u64, (Labels, LogPosition)>,
+}
+
+#[derive(Debug)]
+struct Page {
+    slots: [u32; PAGE_NUMBERS],
+    used: u8,
+}
+
+/// Pages count up, whoever chose the numbers: a multiplication spreads them.
+#[derive(Debug, Default)]
+struct NumberHasher(u64);
+
+impl Hasher for NumberHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, _bytes: &[u8]) {
+        unreachable!("a page's number hashes as one u64");
+    }
+
+    fn write_u64(&mut self, number: u64) {
+        self.0 = number.wrapping_mul(FACTOR);
+        self.0 ^= self.0 >> 32;
+    }
+}
+
+impl Numbers {
+    pub(super) fn new() -> Self {
+        Self {
+            next: 1,
+            pages: HashMap::default(),
+            aliases: HashMap::new(),
+            departed: HashMap::new(),
+        }
+    }
+
+    pub(super) const fn take_next(&mut self) -> LogSeries {
+        let number = LogSeries(self.next);
+        self.next = self.next.wrapping_add(1);
+        number
+    }
+
+    pub(super) fn slot(&self, number: LogSeries) -> Option<Slot> {
+        let (page, within) = page_of(number);
+        let slot = self.pages.get(&page)?.slots[within];
+        (slot != NO_SLOT).then_some(Slot(slot))
+    }
+
+    pub(super) fn insert(&mut self, number: LogSeries, slot: Slot) {
+        self.put(number, slot);
+    }
+
+    /// Makes `number`, too, a name of the series at `slot`.
+    pub(super) fn add_alias(&mut self, number: LogSeries, slot: Slot) {
+        if self.put(number, slot) != slot.0 {
+            self.aliases.entry(slot).or_default().push(number);
+        }
+    }
+
+    /// Forgets `number` and the aliases of its series, which was at `slot`.
+    pub(super) fn remove(&mut self, number: LogSeries, slot: Slot) {
+        let aliases = self.aliases.remove(&slot).unwrap_or_default();
+        for number in aliases.into_iter().chain([number]) {
+            self.take(number);
+        }
+    }
+
+    /// Keeps `labels` for all numbers of the series, which is about to be removed, until everything
+    /// before `until` has been forwarded.
+    pub(super) fn depart(
+        &mut self,
+        number: LogSeries,
+        slot: Slot,
+        labels: &Labels,
+        until: LogPosition,
+    ) {
+        let aliases = self.aliases.get(&slot).into_iter().flatten();
+        for number in aliases.chain([&number]) {
+            self.departed.insert(number.0, (labels.clone(), until));
+        }
+    }
+
+    pub(super) fn departed(&self, number: LogSeries) -> Option<&Labels> {
+        self.departed.get(&number.0).map(|(labels, _)| labels)
+    }
+
+    /// Everything before `position` has been forwarded.
+    pub(super) fn forget_departed(&mut self, position: LogPosition) {
+        self.departed.retain(|_, (_, until)| *until > position);
+    }
+
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.pages.is_empty() && self.aliases.is_empty()
+    }
+
+    /// Gives what was there before.
+    fn put(&mut self, number: LogSeries, slot: Slot) -> u32 {
+        self.next = self.next.max(number.0.saturating_add(1));
+        let (page, within) = page_of(number);
+        let page = self.pages.entry(page).or_insert_with(Page::new);
+        let before = std::mem::replace(&mut page.slots[within], slot.0);
+        page.used += u8::from(before == NO_SLOT);
+        before
+    }
+
+    fn take(&mut self, number: LogSeries) {
+        let (at, within) = page_of(number);
+        let Some(page) = self.pages.get_mut(&at) else { return };
+        let before = std::mem::replace(&mut page.slots[within], NO_SLOT);
+        page.used -= u8::from(before != NO_SLOT);
+        if page.used == 0 {
+            self.pages.remove(&at);
+        }
+    }
+}
+
+impl Page {
+    fn new() -> Box<Self> {
+        Box::new(Self { slots: [NO_SLOT; PAGE_NUMBERS], used: 0 })
+    }
+}
+
+const fn page_of(number: LogSeries) -> (u64, usize) {
+    (number.0 / PAGE_NUMBERS as u64, (number.0 % PAGE_NUMBERS as u64) as usize)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use proptest::collection::vec;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn numbers_are_a_map_to_slots(steps in vec((0..60u64, 0..20u32), 0..100)) {
+            let (mut numbers, mut model) = (Numbers::new(), BTreeMap::new());
+            for (number, slot) in steps {
+                let is_far = number >= 30;
+                let number = LogSeries(if is_far { u64::MAX - number } else { number });
+                match model.remove(&number) {
+                    Some(slot) => numbers.remove(number, slot),
+                    None => {
+                        numbers.insert(number, Slot(slot));
+                        model.insert(number, Slot(slot));
+                    }
+                }
+                prop_assert!(model.iter().all(|(&number, &slot)| numbers.slot(number) == Some(slot)));
+                prop_assert_eq!(numbers.slot(number).is_some(), model.contains_key(&number));
+            }
+            for (number, slot) in model {
+                numbers.remove(number, slot);
+            }
+            prop_assert!(numbers.is_empty());
+        }
+    }
+}
