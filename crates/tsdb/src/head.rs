@@ -31,7 +31,7 @@ use storage::{SeriesKey, SeriesRef};
 
 use crate::chunk::xor::BadChunk;
 use crate::log::{LogPosition, LogSeries};
-use index::Index;
+use index::{Entered, Index};
 use keys::Keys;
 use metadata::MetadataStore;
 use series::Series;
@@ -178,21 +178,20 @@ impl Head {
         self.series_in(&mut self.index.write(), labels, None)
     }
 
-    /// As [`Head::series`], for a caller that holds the index. A new series takes `log_series` as its
-    /// number, which the log has seen; without one it gets the next number, to be logged.
-    pub(crate) fn series_in(
+    /// As [`Head::series`], for a caller that holds the index; `labels` are sorted. A new series takes
+    /// `log_series` as its number, which the log has seen; without one it gets the next number, to be
+    /// logged.
+    pub(crate) fn series_in<'a>(
         &self,
         index: &mut Index,
-        labels: &Labels,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
         log_series: Option<LogSeries>,
     ) -> Place {
-        if let Some(place) = index.find(labels) {
-            return place;
+        let Entered { place, new_number } = index.find_or_insert(labels, log_series);
+        if let Some(number) = new_number {
+            let series = Series::new(place.generation, number, log_series.is_some());
+            self.shard_of(place).put(place.slot, series);
         }
-        let number = log_series.unwrap_or_else(|| index.next_log_series());
-        let place = index.insert(labels, number);
-        let series = Series::new(place.generation, number, log_series.is_some());
-        self.shard_of(place).put(place.slot, series);
         place
     }
 

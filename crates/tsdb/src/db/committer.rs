@@ -227,7 +227,8 @@ impl Committer {
         for &place in &self.unlogged {
             let unknown = || AppendError::UnknownSeries(place.into());
             let labels = index.labels(place).ok_or_else(unknown)?;
-            self.series_record.series(index.number(place).ok_or_else(unknown)?, &labels);
+            let number = index.number(place).ok_or_else(unknown)?;
+            self.series_record.series(number, labels.iter());
         }
         Ok(())
     }

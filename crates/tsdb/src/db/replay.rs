@@ -157,7 +157,7 @@ impl Replay<'_> {
         for entry in entries {
             let (number, labels) = entry?;
             if !labels.is_empty() {
-                let place = self.head.series_in(&mut index, &labels, Some(number));
+                let place = self.head.series_in(&mut index, labels, Some(number));
                 index.add_alias(number, place);
             }
         }

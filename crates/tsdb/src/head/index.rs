@@ -53,6 +53,14 @@ struct Entry {
     number: LogSeries,
 }
 
+/// A series that was found or added.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Entered {
+    pub(crate) place: Place,
+    /// The number of one that was added.
+    pub(crate) new_number: Option<LogSeries>,
+}
+
 #[derive(Debug)]
 pub(crate) struct Index {
     /// Secret, so that nobody can choose labels that collide.
@@ -100,31 +108,52 @@ impl Index {
         Some(self.place(Slot(slot)))
     }
 
+    /// Finds a series by its sorted labels, or adds it with `number`, or the next one.
+    pub(crate) fn find_or_insert<'a>(
+        &mut self,
+        labels: impl IntoIterator<Item = (&'a str, &'a str)>,
+        number: Option<LogSeries>,
+    ) -> Entered {
+        let mut list = Vec::with_capacity(32);
+        let mut is_new = false;
+        for (name, value) in labels {
+            let (pair, is_new_pair) = self.intern(name, value);
+            is_new |= is_new_pair;
+            list.push(pair);
+        }
+        let hash = hash_list(&list);
+        if !is_new {
+            let same = |&slot: &u32| *self.entries[slot as usize].labels == *list;
+            if let Some(&slot) = self.by_labels.find(hash, same) {
+                return Entered { place: self.place(Slot(slot)), new_number: None };
+            }
+        }
+        let number = number.unwrap_or_else(|| self.next_log_series());
+        let slot = self.insert(list.into(), hash, number);
+        Entered { place: self.place(slot), new_number: Some(number) }
+    }
+
     /// Adds a series that is not there yet.
-    pub(crate) fn insert(&mut self, labels: &Labels, number: LogSeries) -> Place {
+    fn insert(&mut self, labels: Box<[PairId]>, hash: u64, number: LogSeries) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             let next =
                 u32::try_from(self.entries.len()).expect("memory ends before 2^32 series do");
             self.entries.push(Entry { labels: Box::default(), generation: 0, number });
             Slot(next)
         });
-        let mut list = Vec::with_capacity(labels.len());
-        for (name, value) in labels {
-            let pair = self.intern(name, value);
+        for &pair in &labels {
             self.pairs.get_mut(pair).postings.insert(slot);
-            list.push(pair);
         }
         let entry = &mut self.entries[slot.0 as usize];
-        entry.labels = list.into();
+        entry.labels = labels;
         entry.generation += 1;
         entry.number = number;
-        let hash = hash_list(&entry.labels);
         let entries = &self.entries;
         self.by_labels
             .insert_unique(hash, slot.0, |&slot| hash_list(&entries[slot as usize].labels));
         self.live.insert(slot.0);
         self.numbers.insert(number, slot);
-        self.place(slot)
+        slot
     }
 
     pub(crate) fn remove(&mut self, place: Place) {
@@ -212,7 +241,8 @@ impl Index {
         self.names.get(name).values.find(hash_text(self.seed, value), same).copied()
     }
 
-    fn intern(&mut self, name: &str, value: &str) -> PairId {
+    /// Finds or adds a pair; gives whether it was added.
+    fn intern(&mut self, name: &str, value: &str) -> (PairId, bool) {
         let seed = self.seed;
         let name_id = self.name(name).unwrap_or_else(|| {
             let id = self.names.insert(Name { text: name.into(), values: HashTable::new() });
@@ -221,15 +251,18 @@ impl Index {
             self.names_by_text.insert_unique(hash_text(seed, name), id, rehash);
             id
         });
-        self.pair(name_id, value).unwrap_or_else(|| {
-            let pair = Pair { name: name_id, value: value.into(), postings: Postings::new() };
-            let id = self.pairs.insert(pair);
-            let pairs = &self.pairs;
-            let rehash = |&id: &PairId| hash_text(seed, &pairs.get(id).value);
-            let values = &mut self.names.get_mut(name_id).values;
-            values.insert_unique(hash_text(seed, value), id, rehash);
-            id
-        })
+        let hash = hash_text(seed, value);
+        let pairs = &self.pairs;
+        let same = |&id: &PairId| *pairs.get(id).value == *value;
+        if let Some(&id) = self.names.get(name_id).values.find(hash, same) {
+            return (id, false);
+        }
+        let pair = Pair { name: name_id, value: value.into(), postings: Postings::new() };
+        let id = self.pairs.insert(pair);
+        let pairs = &self.pairs;
+        let rehash = |&id: &PairId| hash_text(seed, &pairs.get(id).value);
+        self.names.get_mut(name_id).values.insert_unique(hash, id, rehash);
+        (id, true)
     }
 
     /// Drops a pair that no series has, and its name with the last pair.

@@ -160,7 +160,7 @@ impl Copy {
                     for entry in series {
                         let (number, labels) = entry.map_err(bad)?;
                         if keep(number) {
-                            self.series.series(number, &labels);
+                            self.series.series(number, labels.into_iter());
                         }
                     }
                 }

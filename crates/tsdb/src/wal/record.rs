@@ -11,7 +11,7 @@
 
 pub(crate) mod points;
 
-use model::{Labels, Metadata, MetricType, Sample, Timestamp};
+use model::{Metadata, MetricType, Sample, Timestamp};
 
 use crate::codec::{Decoder, put_text, put_uvarint, put_varint};
 use crate::log::{LogSeries, LoggedSample};
@@ -55,24 +55,38 @@ impl<'a> Record<'a> {
 #[derive(Debug)]
 pub(crate) struct SeriesRecord<'a>(Decoder<'a>);
 
-impl SeriesRecord<'_> {
-    fn entry(&mut self) -> Option<(LogSeries, Labels)> {
+/// Labels that are sorted as in [`model::Labels`], still in their record.
+pub(crate) type LabelPairs<'a> = Vec<(&'a str, &'a str)>;
+
+impl<'a> SeriesRecord<'a> {
+    fn entry(&mut self) -> Option<(LogSeries, LabelPairs<'a>)> {
         let id = self.0.u64()?;
         let count = self.0.uvarint()?;
         let mut pairs = Vec::with_capacity(count.min(64) as usize);
         for _ in 0..count {
             pairs.push((self.0.text()?, self.0.text()?));
         }
-        let sorted = pairs.windows(2).all(|pair| pair[0].0 < pair[1].0)
-            && pairs.iter().all(|(name, value)| !name.is_empty() && !value.is_empty());
-        let labels =
-            if sorted { Labels::from_sorted(pairs) } else { pairs.into_iter().collect::<Labels>() };
-        Some((LogSeries(id), labels))
+        put_in_order(&mut pairs);
+        Some((LogSeries(id), pairs))
     }
 }
 
-impl Iterator for SeriesRecord<'_> {
-    type Item = Result<(LogSeries, Labels), BadRecord>;
+/// For records of other writers: sorts by name, and leaves out labels without a value; of labels with
+/// one name the last stands.
+fn put_in_order(pairs: &mut LabelPairs<'_>) {
+    let is_absent = |(name, value): &(&str, &str)| name.is_empty() || value.is_empty();
+    if pairs.windows(2).any(|pair| pair[0].0 >= pair[1].0) {
+        pairs.reverse();
+        pairs.sort_by_key(|&(name, _)| name);
+        pairs.dedup_by_key(|&mut (name, _)| name);
+    }
+    if pairs.iter().any(is_absent) {
+        pairs.retain(|pair| !is_absent(pair));
+    }
+}
+
+impl<'a> Iterator for SeriesRecord<'a> {
+    type Item = Result<(LogSeries, LabelPairs<'a>), BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
         next_entry(self.0.is_empty(), || self.entry())
@@ -181,10 +195,14 @@ impl RecordBuilder {
         self.first = None;
     }
 
-    pub(crate) fn series(&mut self, id: LogSeries, labels: &Labels) {
+    pub(crate) fn series<'l>(
+        &mut self,
+        id: LogSeries,
+        labels: impl Iterator<Item = (&'l str, &'l str)> + Clone,
+    ) {
         self.start(SERIES);
         self.bytes.extend(id.0.to_be_bytes());
-        put_uvarint(&mut self.bytes, labels.len() as u64);
+        put_uvarint(&mut self.bytes, labels.clone().count() as u64);
         for (name, value) in labels {
             put_text(&mut self.bytes, name);
             put_text(&mut self.bytes, value);

@@ -43,12 +43,13 @@ fn build(steps: Vec<Step>) -> (Index, BTreeMap<Labels, Place>) {
     let (mut index, mut model) = (Index::new(), BTreeMap::new());
     for step in steps {
         match step {
-            Step::Insert(labels) if index.find(&labels).is_none() => {
-                let number = index.next_log_series();
-                let place = index.insert(&labels, number);
-                model.insert(labels, place);
+            Step::Insert(labels) => {
+                let known = index.find(&labels);
+                let entered = index.find_or_insert(&labels, None);
+                assert_eq!(known.unwrap_or(entered.place), entered.place);
+                assert_eq!(known.is_none(), entered.new_number.is_some());
+                model.insert(labels, entered.place);
             }
-            Step::Insert(_) => {}
             Step::Remove(labels) => {
                 if let Some(place) = model.remove(&labels) {
                     index.remove(place);
@@ -120,11 +121,9 @@ proptest! {
     #[test]
     fn a_slot_taken_again_has_a_higher_generation(first in labels(), second in labels()) {
         let mut index = Index::new();
-        let number = index.next_log_series();
-        let old = index.insert(&first, number);
+        let old = index.find_or_insert(&first, None).place;
         index.remove(old);
-        let number = index.next_log_series();
-        let new = index.insert(&second, number);
+        let new = index.find_or_insert(&second, None).place;
         prop_assert_eq!(old.slot, new.slot);
         prop_assert!(old.generation < new.generation);
         prop_assert!(index.labels(old).is_none());
