@@ -3,6 +3,7 @@
 
 pub mod chain;
 pub mod page;
+pub mod small_disk;
 
 use std::fs;
 use std::future::Future;
@@ -81,11 +82,15 @@ impl Lab {
         fs::write(&file, config).with_context(|| file.display().to_string())?;
         let mut process = program.start()?;
         ready::wait(&mut process, READY_TIMEOUT).await?;
-        Ok(Server { process, port, config: file })
+        Ok(Server::new(process, port, file))
     }
 }
 
 impl Server {
+    pub fn new(process: Process, port: u16, config: PathBuf) -> Self {
+        Self { process, port, config }
+    }
+
     pub fn url(&self, path: &str) -> String {
         format!("http://127.0.0.1:{}{path}", self.port)
     }
