@@ -11,6 +11,7 @@
 //! - Source: Prometheus `model/histogram/float_histogram.go`.
 
 pub mod observed;
+pub mod spans;
 
 use std::fmt;
 use std::sync::Arc;
@@ -21,6 +22,9 @@ pub use observed::{Histogram, InvalidHistogram};
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
 pub const SCHEMA_MIN: i32 = -4;
 pub const SCHEMA_MAX: i32 = 8;
+/// Later versions of Prometheus may write schemas up to this one; what is above [`SCHEMA_MAX`] is read
+/// with less resolution.
+pub const SCHEMA_RESERVED_MAX: i32 = 52;
 
 /// What is known of counter resets between a histogram and the one before it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
@@ -31,6 +35,28 @@ pub enum CounterReset {
     NotReset,
     /// Not a counter at all.
     Gauge,
+}
+
+impl CounterReset {
+    /// As Prometheus' formats number them.
+    pub const fn number(self) -> u8 {
+        match self {
+            Self::Unknown => 0,
+            Self::Reset => 1,
+            Self::NotReset => 2,
+            Self::Gauge => 3,
+        }
+    }
+
+    /// Undoes [`CounterReset::number`]; other numbers say nothing.
+    pub const fn from_number(number: u64) -> Self {
+        match number {
+            1 => Self::Reset,
+            2 => Self::NotReset,
+            3 => Self::Gauge,
+            _ => Self::Unknown,
+        }
+    }
 }
 
 /// How many observations fell into the bucket of this index.
@@ -85,8 +111,27 @@ pub struct Combined {
 }
 
 impl<N> NativeHistogram<N> {
-    pub fn has_custom_buckets(&self) -> bool {
+    pub const fn has_custom_buckets(&self) -> bool {
         self.schema == CUSTOM_BUCKETS_SCHEMA
+    }
+}
+
+impl<N: Count> NativeHistogram<N> {
+    /// Merges buckets until `schema` is reached; a schema that is not lower changes nothing.
+    pub fn reduce_resolution(&mut self, schema: i32) {
+        if schema >= self.schema || self.has_custom_buckets() {
+            return;
+        }
+        let shift = self.schema.abs_diff(schema).min(i64::BITS - 1);
+        for buckets in [&mut self.positive, &mut self.negative] {
+            merge_indexes(buckets, |index| (((i64::from(index) - 1) >> shift) + 1) as i32);
+        }
+        self.schema = schema;
+    }
+
+    /// Whether a bucket holds less than it held in `previous`, which has the same schema.
+    pub fn has_fallen_since(&self, previous: &Self) -> bool {
+        any_fell(&self.positive, &previous.positive) || any_fell(&self.negative, &previous.negative)
     }
 }
 
@@ -351,18 +396,6 @@ impl FloatHistogram {
         }
     }
 
-    /// Merges buckets until `schema` is reached; a schema that is not lower changes nothing.
-    pub fn reduce_resolution(&mut self, schema: i32) {
-        if schema >= self.schema || self.has_custom_buckets() {
-            return;
-        }
-        let shift = self.schema - schema;
-        for buckets in [&mut self.positive, &mut self.negative] {
-            merge_indexes(buckets, |index| ((index - 1) >> shift) + 1);
-        }
-        self.schema = schema;
-    }
-
     /// Merges custom buckets so that only `bounds`, a subset of the bounds now, are left.
     fn rebound(&mut self, bounds: &Arc<[f64]>) {
         let old = Arc::clone(&self.custom_bounds);
@@ -411,7 +444,7 @@ impl FloatHistogram {
         let mut before = previous.clone();
         before.widen_zero_bucket(self.zero_threshold);
         before.reduce_resolution(self.schema);
-        any_fell(&self.positive, &before.positive) || any_fell(&self.negative, &before.negative)
+        self.has_fallen_since(&before)
     }
 
     /// Whether a sum or a count is no longer a finite number.
@@ -422,19 +455,30 @@ impl FloatHistogram {
 }
 
 /// A number of observations, whole or not.
-pub trait Count: Copy + Default + PartialEq {
+pub trait Count: Copy + Default + PartialOrd {
     fn bits(self) -> u64;
+
+    /// At most the largest number there is.
+    fn plus(self, other: Self) -> Self;
 }
 
 impl Count for f64 {
     fn bits(self) -> u64 {
         self.to_bits()
     }
+
+    fn plus(self, other: Self) -> Self {
+        self + other
+    }
 }
 
 impl Count for u64 {
     fn bits(self) -> u64 {
         self
+    }
+
+    fn plus(self, other: Self) -> Self {
+        self.saturating_add(other)
     }
 }
 
@@ -552,12 +596,12 @@ fn merge_buckets(buckets: &mut Vec<Bucket>, other: &[Bucket], sign: f64) {
 }
 
 /// Gives every bucket the index that `to`, which keeps their order, says.
-fn merge_indexes(buckets: &mut Vec<Bucket>, to: impl Fn(i32) -> i32) {
-    let mut merged: Vec<Bucket> = Vec::with_capacity(buckets.len());
+fn merge_indexes<N: Count>(buckets: &mut Vec<Bucket<N>>, to: impl Fn(i32) -> i32) {
+    let mut merged: Vec<Bucket<N>> = Vec::with_capacity(buckets.len());
     for bucket in buckets.iter() {
         let index = to(bucket.index);
         match merged.last_mut() {
-            Some(last) if last.index == index => last.count += bucket.count,
+            Some(last) if last.index == index => last.count = last.count.plus(bucket.count),
             _ => merged.push(Bucket { index, count: bucket.count }),
         }
     }
@@ -565,9 +609,9 @@ fn merge_indexes(buckets: &mut Vec<Bucket>, to: impl Fn(i32) -> i32) {
 }
 
 /// Whether some bucket holds less `now` than `before`.
-fn any_fell(now: &[Bucket], before: &[Bucket]) -> bool {
+fn any_fell<N: Count>(now: &[Bucket<N>], before: &[Bucket<N>]) -> bool {
     let mut at = 0;
-    before.iter().filter(|bucket| bucket.count != 0.0).any(|old| {
+    before.iter().filter(|bucket| bucket.count != N::default()).any(|old| {
         while now.get(at).is_some_and(|bucket| bucket.index < old.index) {
             at += 1;
         }

@@ -5,8 +5,8 @@
 use std::sync::Arc;
 
 use super::{
-    Bucket, CUSTOM_BUCKETS_SCHEMA, Count, CounterReset, FloatHistogram, IntegerHistogram,
-    NativeHistogram, SCHEMA_MAX, SCHEMA_MIN,
+    Bucket, Count, CounterReset, FloatHistogram, IntegerHistogram, NativeHistogram, SCHEMA_MAX,
+    SCHEMA_MIN,
 };
 use crate::{STALE_NAN, is_stale};
 
@@ -27,6 +27,8 @@ pub enum InvalidHistogram {
     BucketOrder,
     #[error("histogram has a bucket or a count that is negative or not a number: {0}")]
     Negative(f64),
+    #[error("histogram has a bucket with more observations than can be stored: {0}")]
+    TooMany(u64),
     #[error("{buckets} observations found in buckets, but the count field is {count}")]
     CountMismatch { buckets: u64, count: u64 },
     #[error("custom buckets: bounds must be finite and rise strictly")]
@@ -104,11 +106,11 @@ impl Histogram {
         }
         match self {
             Self::Integer(histogram) => {
-                validate_shape(histogram)?;
+                histogram.validate_shape()?;
                 validate_count(histogram)
             }
             Self::Float(histogram) => {
-                validate_shape(histogram)?;
+                histogram.validate_shape()?;
                 let buckets = histogram.positive.iter().chain(&histogram.negative);
                 let mut counts = buckets.map(|bucket| bucket.count);
                 let totals = [histogram.count, histogram.zero_count];
@@ -127,49 +129,54 @@ fn to_float(buckets: &[Bucket<u64>]) -> Vec<Bucket> {
     buckets.iter().map(float).collect()
 }
 
-fn validate_shape<N: Count>(histogram: &NativeHistogram<N>) -> Result<(), InvalidHistogram> {
-    let is_sorted = |buckets: &[Bucket<N>]| buckets.is_sorted_by(|a, b| a.index < b.index);
-    if !is_sorted(&histogram.positive) || !is_sorted(&histogram.negative) {
-        return Err(InvalidHistogram::BucketOrder);
-    }
-    let bounds = &histogram.custom_bounds;
-    if histogram.schema == CUSTOM_BUCKETS_SCHEMA {
-        return validate_custom(histogram);
-    }
-    if !(SCHEMA_MIN..=SCHEMA_MAX).contains(&histogram.schema) {
-        return Err(InvalidHistogram::Schema(histogram.schema));
-    }
-    if !bounds.is_empty() {
-        return Err(InvalidHistogram::UnexpectedCustomBounds);
-    }
-    match histogram.zero_threshold {
-        0.0.. => Ok(()),
-        threshold => Err(InvalidHistogram::ZeroThreshold(threshold)),
-    }
-}
-
-fn validate_custom<N: Count>(histogram: &NativeHistogram<N>) -> Result<(), InvalidHistogram> {
-    let bounds = &histogram.custom_bounds;
-    let is_rising = bounds.is_sorted_by(|a, b| a < b);
-    if !is_rising || !bounds.iter().all(|bound| bound.is_finite()) {
-        return Err(InvalidHistogram::CustomBounds);
-    }
-    let has_zero = histogram.zero_threshold != 0.0 || histogram.zero_count != N::default();
-    if has_zero || !histogram.negative.is_empty() {
-        return Err(InvalidHistogram::CustomExtraBuckets);
-    }
-    let is_beyond = |index: i32| usize::try_from(index).map_or(true, |index| index > bounds.len());
-    match histogram.positive.iter().find(|bucket| is_beyond(bucket.index)) {
-        Some(bucket) => {
-            Err(InvalidHistogram::CustomBucketIndex { index: bucket.index, bounds: bounds.len() })
+impl<N: Count> NativeHistogram<N> {
+    /// Whether schema, threshold, bounds and indexes make sense, whatever the counts are.
+    pub fn validate_shape(&self) -> Result<(), InvalidHistogram> {
+        let is_sorted = |buckets: &[Bucket<N>]| buckets.is_sorted_by(|a, b| a.index < b.index);
+        if !is_sorted(&self.positive) || !is_sorted(&self.negative) {
+            return Err(InvalidHistogram::BucketOrder);
         }
-        None => Ok(()),
+        if self.has_custom_buckets() {
+            return self.validate_custom();
+        }
+        if !(SCHEMA_MIN..=SCHEMA_MAX).contains(&self.schema) {
+            return Err(InvalidHistogram::Schema(self.schema));
+        }
+        if !self.custom_bounds.is_empty() {
+            return Err(InvalidHistogram::UnexpectedCustomBounds);
+        }
+        match self.zero_threshold {
+            0.0.. => Ok(()),
+            threshold => Err(InvalidHistogram::ZeroThreshold(threshold)),
+        }
+    }
+
+    fn validate_custom(&self) -> Result<(), InvalidHistogram> {
+        let bounds = &self.custom_bounds;
+        let is_rising = bounds.is_sorted_by(|a, b| a < b);
+        if !is_rising || !bounds.iter().all(|bound| bound.is_finite()) {
+            return Err(InvalidHistogram::CustomBounds);
+        }
+        let has_zero = self.zero_threshold != 0.0 || self.zero_count != N::default();
+        if has_zero || !self.negative.is_empty() {
+            return Err(InvalidHistogram::CustomExtraBuckets);
+        }
+        let is_beyond = |index| usize::try_from(index).map_or(true, |index| index > bounds.len());
+        match self.positive.iter().find(|bucket| is_beyond(bucket.index)) {
+            Some(&Bucket { index, .. }) => {
+                Err(InvalidHistogram::CustomBucketIndex { index, bounds: bounds.len() })
+            }
+            None => Ok(()),
+        }
     }
 }
 
 /// Each observation is in one bucket, but for those that are not a number: they make the sum such.
 fn validate_count(histogram: &IntegerHistogram) -> Result<(), InvalidHistogram> {
     let counts = histogram.positive.iter().chain(&histogram.negative).map(|bucket| bucket.count);
+    if let Some(count) = counts.clone().find(|&count| i64::try_from(count).is_err()) {
+        return Err(InvalidHistogram::TooMany(count));
+    }
     let buckets = counts.fold(histogram.zero_count, u64::saturating_add);
     let count = histogram.count;
     let is_plausible = if histogram.sum.is_nan() { buckets <= count } else { buckets == count };
@@ -179,6 +186,7 @@ fn validate_count(histogram: &IntegerHistogram) -> Result<(), InvalidHistogram> 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::histogram::CUSTOM_BUCKETS_SCHEMA;
 
     #[test]
     fn what_cannot_be_a_histogram_is_refused() {
@@ -206,6 +214,12 @@ mod tests {
         check(Ok(()), |h| *h = IntegerHistogram { sum: STALE_NAN, ..Default::default() });
         check(Ok(()), |h| custom(h, &[1.0, 2.0, 3.0]));
         check(Err("6 observations found in buckets, but the count field is 7"), |h| h.count = 7);
+        check(
+            Err(
+                "histogram has a bucket with more observations than can be stored: 9223372036854775808",
+            ),
+            |h| h.positive[0].count = 1 << 63,
+        );
         check(Err("histogram has an invalid schema: 9"), |h| h.schema = 9);
         check(Err("histogram's buckets are not sorted by index"), |h| h.positive.reverse());
         check(Err("histogram's zero threshold is not a number of at least 0: NaN"), |h| {

@@ -72,6 +72,24 @@ fn the_wider_zero_bucket_swallows_the_buckets_that_it_reaches() {
 }
 
 #[test]
+fn the_outermost_buckets_and_the_largest_counts_merge_too() {
+    let bucket = |index, count| Bucket { index, count };
+    let mut histogram = IntegerHistogram {
+        schema: SCHEMA_RESERVED_MAX,
+        positive: vec![
+            bucket(i32::MIN, 1),
+            bucket(1, u64::MAX),
+            bucket(2, u64::MAX),
+            bucket(i32::MAX, 9),
+        ],
+        ..IntegerHistogram::default()
+    };
+    histogram.reduce_resolution(SCHEMA_MAX);
+    let expect = [bucket(0, 1), bucket(1, u64::MAX)];
+    assert_eq!((histogram.schema, &histogram.positive[..]), (SCHEMA_MAX, &expect[..]));
+}
+
+#[test]
 fn custom_bounds_that_differ_are_reduced_to_the_common_ones() {
     let mut sum = custom(&[1.0, 2.0, 4.0], &[(0, 1.0), (1, 1.0), (2, 1.0), (3, 1.0)]);
     let combined = sum.add(&custom(&[2.0, 3.0], &[(0, 10.0), (2, 10.0)])).unwrap();
