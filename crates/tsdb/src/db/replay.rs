@@ -170,6 +170,7 @@ impl Replay<'_> {
         workers: &mut Workers<'_>,
     ) -> Result<(), BadRecord> {
         let index = self.head.index.read();
+        let mut place_of = index.by_numbers();
         let valid_from = self.head.bounds.valid_from();
         for logged in entries {
             let LoggedSample { series, sample } = logged?;
@@ -177,7 +178,7 @@ impl Replay<'_> {
             if !self.is_late && sample.timestamp < valid_from {
                 continue;
             }
-            match index.by_number(series) {
+            match place_of(series) {
                 Some(place) => workers.push(Routed { place, point: sample.into() }),
                 None => self.unknown += 1,
             }

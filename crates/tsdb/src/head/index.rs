@@ -49,9 +49,12 @@ struct Pair {
 #[derive(Debug)]
 struct Entry {
     labels: Box<[PairId]>,
+    hash: u32,
     generation: u32,
     number: LogSeries,
 }
+
+const _: () = assert!(size_of::<Entry>() == 32, "two to a line of the processor's cache");
 
 /// A series that was found or added.
 #[derive(Clone, Copy, Debug)]
@@ -103,9 +106,7 @@ impl Index {
         for (name, value) in labels {
             list.push(self.pair(self.name(name)?, value)?);
         }
-        let same = |&slot: &u32| *self.entries[slot as usize].labels == *list;
-        let &slot = self.by_labels.find(hash_list(&list), same)?;
-        Some(self.place(Slot(slot)))
+        self.find_list(&list, hash_list(&list))
     }
 
     /// Finds a series by its sorted labels, or adds it with `number`, or the next one.
@@ -122,23 +123,29 @@ impl Index {
             list.push(pair);
         }
         let hash = hash_list(&list);
-        if !is_new {
-            let same = |&slot: &u32| *self.entries[slot as usize].labels == *list;
-            if let Some(&slot) = self.by_labels.find(hash, same) {
-                return Entered { place: self.place(Slot(slot)), new_number: None };
-            }
+        if !is_new && let Some(place) = self.find_list(&list, hash) {
+            return Entered { place, new_number: None };
         }
         let number = number.unwrap_or_else(|| self.next_log_series());
         let slot = self.insert(list.into(), hash, number);
         Entered { place: self.place(slot), new_number: Some(number) }
     }
 
+    fn find_list(&self, list: &[PairId], hash: u32) -> Option<Place> {
+        let same = |&slot: &u32| {
+            let entry = &self.entries[slot as usize];
+            entry.hash == hash && *entry.labels == *list
+        };
+        let &slot = self.by_labels.find(spread(hash), same)?;
+        Some(self.place(Slot(slot)))
+    }
+
     /// Adds a series that is not there yet.
-    fn insert(&mut self, labels: Box<[PairId]>, hash: u64, number: LogSeries) -> Slot {
+    fn insert(&mut self, labels: Box<[PairId]>, hash: u32, number: LogSeries) -> Slot {
         let slot = self.free.pop().unwrap_or_else(|| {
             let next =
                 u32::try_from(self.entries.len()).expect("memory ends before 2^32 series do");
-            self.entries.push(Entry { labels: Box::default(), generation: 0, number });
+            self.entries.push(Entry { labels: Box::default(), hash, generation: 0, number });
             Slot(next)
         });
         for &pair in &labels {
@@ -146,11 +153,12 @@ impl Index {
         }
         let entry = &mut self.entries[slot.0 as usize];
         entry.labels = labels;
+        entry.hash = hash;
         entry.generation += 1;
         entry.number = number;
         let entries = &self.entries;
-        self.by_labels
-            .insert_unique(hash, slot.0, |&slot| hash_list(&entries[slot as usize].labels));
+        let rehash = |&slot: &u32| spread(entries[slot as usize].hash);
+        self.by_labels.insert_unique(spread(hash), slot.0, rehash);
         self.live.insert(slot.0);
         self.numbers.insert(number, slot);
         slot
@@ -158,8 +166,8 @@ impl Index {
 
     pub(crate) fn remove(&mut self, place: Place) {
         let Some(entry) = self.entry(place) else { return };
-        let (slot, number, hash) = (place.slot, entry.number, hash_list(&entry.labels));
-        if let Ok(found) = self.by_labels.find_entry(hash, |&other| other == slot.0) {
+        let (slot, number, hash) = (place.slot, entry.number, entry.hash);
+        if let Ok(found) = self.by_labels.find_entry(spread(hash), |&other| other == slot.0) {
             found.remove();
         }
         let list = std::mem::take(&mut self.entries[slot.0 as usize].labels);
@@ -298,6 +306,12 @@ impl Index {
         self.numbers.slot(number).map(|slot| self.place(slot))
     }
 
+    /// As [`Index::by_number`], for many numbers, most of them near the one before.
+    pub(crate) fn by_numbers(&self) -> impl FnMut(LogSeries) -> Option<Place> {
+        let mut cursor = self.numbers.cursor();
+        move |number| cursor.slot(number).map(|slot| self.place(slot))
+    }
+
     pub(crate) fn number(&self, place: Place) -> Option<LogSeries> {
         self.entry(place).map(|entry| entry.number)
     }
@@ -333,10 +347,15 @@ fn hash_text(seed: u64, text: &str) -> u64 {
 }
 
 /// Pair ids are our own and small: a multiplicative hash spreads them well enough.
-fn hash_list(list: &[PairId]) -> u64 {
+fn hash_list(list: &[PairId]) -> u32 {
     let fold =
         |hash: u64, &id: &PairId| (hash.rotate_left(25) ^ u64::from(id)).wrapping_mul(FACTOR);
-    let hash = list.iter().fold(0, fold);
+    (list.iter().fold(0, fold) >> 32) as u32
+}
+
+/// Over all bits, which hash tables use at both ends.
+fn spread(hash: u32) -> u64 {
+    let hash = u64::from(hash).wrapping_mul(FACTOR);
     hash ^ hash >> 32
 }
 

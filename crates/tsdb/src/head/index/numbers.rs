@@ -68,9 +68,12 @@ impl Numbers {
     }
 
     pub(super) fn slot(&self, number: LogSeries) -> Option<Slot> {
-        let (page, within) = page_of(number);
-        let slot = self.pages.get(&page)?.slots[within];
-        (slot != NO_SLOT).then_some(Slot(slot))
+        self.cursor().slot(number)
+    }
+
+    /// For many numbers, most of them near the one before.
+    pub(super) const fn cursor(&self) -> Cursor<'_> {
+        Cursor { numbers: self, page: 0, slots: None }
     }
 
     pub(super) fn insert(&mut self, number: LogSeries, slot: Slot) {
@@ -139,6 +142,26 @@ impl Numbers {
         if page.used == 0 {
             self.pages.remove(&at);
         }
+    }
+}
+
+/// Finds slots by numbers, and remembers the last page.
+#[derive(Debug)]
+pub(super) struct Cursor<'a> {
+    numbers: &'a Numbers,
+    page: u64,
+    slots: Option<&'a [u32; PAGE_NUMBERS]>,
+}
+
+impl Cursor<'_> {
+    pub(super) fn slot(&mut self, number: LogSeries) -> Option<Slot> {
+        let (page, within) = page_of(number);
+        if self.page != page || self.slots.is_none() {
+            self.page = page;
+            self.slots = self.numbers.pages.get(&page).map(|page| &page.slots);
+        }
+        let slot = self.slots?[within];
+        (slot != NO_SLOT).then_some(Slot(slot))
     }
 }
 
