@@ -9,6 +9,7 @@
 
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};
+use std::mem;
 
 use hashbrown::HashTable;
 use model::{Labels, METRIC_NAME};
@@ -76,6 +77,8 @@ pub(crate) struct Index {
     live: RoaringBitmap,
     by_labels: HashTable<u32>,
     numbers: Numbers,
+    /// Reused from series to series.
+    spare_list: Vec<PairId>,
 }
 
 impl Index {
@@ -90,6 +93,7 @@ impl Index {
             live: RoaringBitmap::new(),
             by_labels: HashTable::new(),
             numbers: Numbers::new(),
+            spare_list: Vec::new(),
         }
     }
 
@@ -115,7 +119,8 @@ impl Index {
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
         number: Option<LogSeries>,
     ) -> Entered {
-        let mut list = Vec::with_capacity(32);
+        let mut list = mem::take(&mut self.spare_list);
+        list.clear();
         let mut is_new = false;
         for (name, value) in labels {
             let (pair, is_new_pair) = self.intern(name, value);
@@ -123,12 +128,17 @@ impl Index {
             list.push(pair);
         }
         let hash = hash_list(&list);
-        if !is_new && let Some(place) = self.find_list(&list, hash) {
-            return Entered { place, new_number: None };
-        }
-        let number = number.unwrap_or_else(|| self.next_log_series());
-        let slot = self.insert(list.into(), hash, number);
-        Entered { place: self.place(slot), new_number: Some(number) }
+        let known = if is_new { None } else { self.find_list(&list, hash) };
+        let entered = match known {
+            Some(place) => Entered { place, new_number: None },
+            None => {
+                let number = number.unwrap_or_else(|| self.next_log_series());
+                let place = self.insert(&list, hash, number);
+                Entered { place, new_number: Some(number) }
+            }
+        };
+        self.spare_list = list;
+        entered
     }
 
     fn find_list(&self, list: &[PairId], hash: u32) -> Option<Place> {
@@ -141,18 +151,18 @@ impl Index {
     }
 
     /// Adds a series that is not there yet.
-    fn insert(&mut self, labels: Box<[PairId]>, hash: u32, number: LogSeries) -> Slot {
+    fn insert(&mut self, labels: &[PairId], hash: u32, number: LogSeries) -> Place {
         let slot = self.free.pop().unwrap_or_else(|| {
             let next =
                 u32::try_from(self.entries.len()).expect("memory ends before 2^32 series do");
             self.entries.push(Entry { labels: Box::default(), hash, generation: 0, number });
             Slot(next)
         });
-        for &pair in &labels {
+        for &pair in labels {
             self.pairs.get_mut(pair).postings.insert(slot);
         }
         let entry = &mut self.entries[slot.0 as usize];
-        entry.labels = labels;
+        entry.labels = labels.into();
         entry.hash = hash;
         entry.generation += 1;
         entry.number = number;
@@ -161,7 +171,7 @@ impl Index {
         self.by_labels.insert_unique(spread(hash), slot.0, rehash);
         self.live.insert(slot.0);
         self.numbers.insert(number, slot);
-        slot
+        self.place(slot)
     }
 
     pub(crate) fn remove(&mut self, place: Place) {
@@ -170,7 +180,7 @@ impl Index {
         if let Ok(found) = self.by_labels.find_entry(spread(hash), |&other| other == slot.0) {
             found.remove();
         }
-        let list = std::mem::take(&mut self.entries[slot.0 as usize].labels);
+        let list = mem::take(&mut self.entries[slot.0 as usize].labels);
         for &pair in &list {
             let postings = &mut self.pairs.get_mut(pair).postings;
             postings.remove(slot);

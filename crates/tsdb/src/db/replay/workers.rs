@@ -33,6 +33,8 @@ pub(super) struct Workers<'scope> {
 #[derive(Debug)]
 struct Worker<'scope> {
     sender: SyncSender<Vec<Routed>>,
+    /// Lists that come back empty.
+    spares: Receiver<Vec<Routed>>,
     batch: Vec<Routed>,
     thread: ScopedJoinHandle<'scope, Times>,
 }
@@ -53,8 +55,9 @@ impl<'scope> Workers<'scope> {
         let count = thread::available_parallelism().map_or(1, NonZeroUsize::get);
         let start = |_| {
             let (sender, receiver) = sync_channel(WAITING_MAX);
-            let thread = scope.spawn(move || work(head, store, &receiver));
-            Worker { sender, batch: Vec::with_capacity(BATCH), thread }
+            let (give_back, spares) = sync_channel(WAITING_MAX);
+            let thread = scope.spawn(move || work(head, store, &receiver, &give_back));
+            Worker { sender, spares, batch: Vec::with_capacity(BATCH), thread }
         };
         Self { workers: (0..count).map(start).collect() }
     }
@@ -83,14 +86,20 @@ impl<'scope> Workers<'scope> {
 
 impl Worker<'_> {
     fn hand_over(&mut self) {
-        let batch = std::mem::replace(&mut self.batch, Vec::with_capacity(BATCH));
+        let spare = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
+        let batch = std::mem::replace(&mut self.batch, spare);
         let _ = self.sender.send(batch); // a worker ends early by a panic only, which is passed on
     }
 }
 
-fn work(head: &Head, store: Store, batches: &Receiver<Vec<Routed>>) -> Times {
+fn work(
+    head: &Head,
+    store: Store,
+    batches: &Receiver<Vec<Routed>>,
+    give_back: &SyncSender<Vec<Routed>>,
+) -> Times {
     let mut times = Times { oldest: Timestamp::MAX, newest: Timestamp::MIN };
-    for batch in batches {
+    for mut batch in batches {
         for run in batch.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
             let mut shard = head.shard_of(run[0].place);
             for Routed { place, point } in run {
@@ -101,6 +110,8 @@ fn work(head: &Head, store: Store, batches: &Receiver<Vec<Routed>>) -> Times {
                 }
             }
         }
+        batch.clear();
+        let _ = give_back.try_send(batch); // one too many goes
     }
     times
 }

@@ -1,7 +1,8 @@
 //! Which series the log means by a number.
 //!
-//! Numbers count up, and neighbours are met together: they share a page, so that replay seldom leaves
-//! the processor's cache. A page goes with its last number.
+//! Numbers count up, and neighbours are met together: they share a page, and pages lie in the order in
+//! which they were first used, so that replay seldom leaves the processor's cache. A page is free for
+//! others after its last number.
 
 use std::collections::HashMap;
 use std::hash::{BuildHasherDefault, Hasher};
@@ -19,17 +20,22 @@ const NO_SLOT: u32 = u32::MAX;
 #[derive(Debug)]
 pub(super) struct Numbers {
     next: u64,
-    pages: HashMap<u64, Box<Page>, BuildHasherDefault<NumberHasher>>,
+    pages: Vec<Page>,
+    free: Vec<u32>,
+    /// Which of the pages holds the numbers from this multiple of [`PAGE_NUMBERS`] on.
+    directory: HashMap<u64, u32, BuildHasherDefault<NumberHasher>>,
     /// Further numbers of one series: it had left the head, or another program wrote the log.
     aliases: HashMap<Slot, Vec<LogSeries>>,
     /// Series that left the head while the log before this position was still to be forwarded.
     departed: HashMap<u64, (Labels, LogPosition)>,
 }
 
-#[derive(Debug)]
-struct Page {
-    slots: [u32; PAGE_NUMBERS],
-    used: u8,
+#[derive(Clone, Copy, Debug)]
+#[repr(align(64))] // one line of the processor's cache
+struct Page([u32; PAGE_NUMBERS]);
+
+impl Page {
+    const EMPTY: Self = Self([NO_SLOT; PAGE_NUMBERS]);
 }
 
 /// Pages count up, whoever chose the numbers: a multiplication spreads them.
@@ -55,7 +61,9 @@ impl Numbers {
     pub(super) fn new() -> Self {
         Self {
             next: 1,
-            pages: HashMap::default(),
+            pages: Vec::new(),
+            free: Vec::new(),
+            directory: HashMap::default(),
             aliases: HashMap::new(),
             departed: HashMap::new(),
         }
@@ -73,7 +81,7 @@ impl Numbers {
 
     /// For many numbers, most of them near the one before.
     pub(super) const fn cursor(&self) -> Cursor<'_> {
-        Cursor { numbers: self, page: 0, slots: None }
+        Cursor { numbers: self, at: 0, page: None }
     }
 
     pub(super) fn insert(&mut self, number: LogSeries, slot: Slot) {
@@ -121,26 +129,30 @@ impl Numbers {
 
     #[cfg(test)]
     pub(super) fn is_empty(&self) -> bool {
-        self.pages.is_empty() && self.aliases.is_empty()
+        self.directory.is_empty() && self.free.len() == self.pages.len() && self.aliases.is_empty()
     }
 
     /// Gives what was there before.
     fn put(&mut self, number: LogSeries, slot: Slot) -> u32 {
         self.next = self.next.max(number.0.saturating_add(1));
-        let (page, within) = page_of(number);
-        let page = self.pages.entry(page).or_insert_with(Page::new);
-        let before = std::mem::replace(&mut page.slots[within], slot.0);
-        page.used += u8::from(before == NO_SLOT);
-        before
+        let (at, within) = page_of(number);
+        let page = *self.directory.entry(at).or_insert_with(|| {
+            self.free.pop().unwrap_or_else(|| {
+                self.pages.push(Page::EMPTY);
+                (self.pages.len() - 1) as u32 // fewer than there are slots
+            })
+        });
+        std::mem::replace(&mut self.pages[page as usize].0[within], slot.0)
     }
 
     fn take(&mut self, number: LogSeries) {
         let (at, within) = page_of(number);
-        let Some(page) = self.pages.get_mut(&at) else { return };
-        let before = std::mem::replace(&mut page.slots[within], NO_SLOT);
-        page.used -= u8::from(before != NO_SLOT);
-        if page.used == 0 {
-            self.pages.remove(&at);
+        let Some(&page) = self.directory.get(&at) else { return };
+        let slots = &mut self.pages[page as usize].0;
+        slots[within] = NO_SLOT;
+        if slots.iter().all(|&slot| slot == NO_SLOT) {
+            self.directory.remove(&at);
+            self.free.push(page);
         }
     }
 }
@@ -149,25 +161,20 @@ impl Numbers {
 #[derive(Debug)]
 pub(super) struct Cursor<'a> {
     numbers: &'a Numbers,
-    page: u64,
-    slots: Option<&'a [u32; PAGE_NUMBERS]>,
+    at: u64,
+    page: Option<&'a Page>,
 }
 
 impl Cursor<'_> {
     pub(super) fn slot(&mut self, number: LogSeries) -> Option<Slot> {
-        let (page, within) = page_of(number);
-        if self.page != page || self.slots.is_none() {
-            self.page = page;
-            self.slots = self.numbers.pages.get(&page).map(|page| &page.slots);
+        let (at, within) = page_of(number);
+        if self.at != at || self.page.is_none() {
+            self.at = at;
+            let page = self.numbers.directory.get(&at);
+            self.page = page.map(|&page| &self.numbers.pages[page as usize]);
         }
-        let slot = self.slots?[within];
+        let slot = self.page?.0[within];
         (slot != NO_SLOT).then_some(Slot(slot))
-    }
-}
-
-impl Page {
-    fn new() -> Box<Self> {
-        Box::new(Self { slots: [NO_SLOT; PAGE_NUMBERS], used: 0 })
     }
 }
 
