@@ -13,6 +13,7 @@ mod chunks;
 mod index_reader;
 mod index_writer;
 pub(crate) mod meta;
+mod select;
 mod tombstones;
 
 use std::collections::HashMap;

@@ -9,8 +9,7 @@ use std::io;
 use std::ops::Range;
 use std::path::Path;
 
-use model::matcher::Pattern;
-use model::{Labels, Matcher, Timestamp};
+use model::{Labels, Timestamp};
 use roaring::RoaringBitmap;
 
 use super::ChunkMeta;
@@ -94,33 +93,8 @@ impl IndexReader {
         Some((pairs.into_iter().collect(), take_chunks(&mut body)?))
     }
 
-    /// The ids of the series that meet every matcher; they sort as the series' labels do.
-    pub(super) fn select(&self, matchers: &[Matcher]) -> Result<RoaringBitmap, BadIndex> {
-        let mut found: Option<RoaringBitmap> = None;
-        let (cutting, adding): (Vec<_>, Vec<_>) =
-            matchers.iter().partition(|matcher| matcher.matches_empty());
-        for matcher in adding {
-            let matching = self.values_where(matcher.name(), matcher, true)?;
-            match &mut found {
-                Some(found) => *found &= matching,
-                None => found = Some(matching),
-            }
-            if found.as_ref().is_some_and(RoaringBitmap::is_empty) {
-                return Ok(RoaringBitmap::new());
-            }
-        }
-        let mut found = match found {
-            Some(found) => found,
-            None => self.all()?,
-        };
-        for matcher in cutting {
-            found -= self.values_where(matcher.name(), matcher, false)?;
-        }
-        Ok(found)
-    }
-
     pub(super) fn all(&self) -> Result<RoaringBitmap, BadIndex> {
-        self.postings_of("", "").ok_or(BadIndex)
+        self.postings(self.find_pair("", "")?.ok_or(BadIndex)?)
     }
 
     /// The id of the series with these labels; series are sorted by theirs.
@@ -141,9 +115,8 @@ impl IndexReader {
 
     /// The ids of all series, as they stand in the file.
     fn all_ids(&self) -> Option<&[u8]> {
-        let entry =
-            take_entry(&mut Decoder::new(&self.bytes[*self.names.get("")?.steps.first()?..]));
-        let mut rest = Decoder::new(self.bytes.get(entry?.postings..)?);
+        let offset = self.find_pair("", "").ok()??;
+        let mut rest = Decoder::new(self.bytes.get(offset..)?);
         let length = u32::from_be_bytes(rest.take(4)?.try_into().ok()?) as usize;
         rest.take(length)?.get(4..)
     }
@@ -164,53 +137,57 @@ impl IndexReader {
             .map(move |_| take_entry(&mut rest).map(|e| (e.value, e.postings)).ok_or(BadIndex))
     }
 
-    /// The series of the values that `matcher` accepts, or, where not `accepted`, of the others.
-    fn values_where(
-        &self,
-        name: &str,
-        matcher: &Matcher,
-        accepted: bool,
-    ) -> Result<RoaringBitmap, BadIndex> {
-        let mut union = RoaringBitmap::new();
-        if let (Pattern::Literals(literals), true, false) =
-            (matcher.pattern(), accepted, matcher.op().is_negative())
-        {
-            for value in literals.iter() {
-                union |= self.postings_of(name, value).unwrap_or_default();
-            }
-            return Ok(union);
-        }
-        for entry in self.values(name) {
-            let (value, postings) = entry?;
-            if matcher.matches(value) == accepted {
-                union |= self.postings(postings)?;
-            }
-        }
-        Ok(union)
+    /// How many values `name` has.
+    pub(super) fn values_len(&self, name: &str) -> usize {
+        self.names.get(name).map_or(0, |values| values.count)
     }
 
-    /// `None` where no series has the pair.
-    fn postings_of(&self, name: &str, value: &str) -> Option<RoaringBitmap> {
-        let values = self.names.get(name)?;
+    /// As [`IndexReader::values`], from the first value that is not less than `from`.
+    pub(super) fn values_from<'a>(
+        &'a self,
+        name: &str,
+        from: &'a str,
+    ) -> impl Iterator<Item = Result<(&'a str, usize), BadIndex>> {
+        let (start, end) =
+            self.names.get(name).map_or((0, 0), |v| (self.step_before(v, from), v.end));
+        let mut rest = Decoder::new(self.bytes.get(start..end).unwrap_or_default());
+        let entries = std::iter::from_fn(move || {
+            let entry = (!rest.is_empty()).then(|| take_entry(&mut rest))?;
+            Some(entry.map(|e| (e.value, e.postings)).ok_or(BadIndex))
+        });
+        entries.skip_while(move |entry| entry.is_ok_and(|(value, _)| value < from))
+    }
+
+    /// Where the last step begins whose first value is not greater than `value`, or the first step.
+    fn step_before(&self, values: &Values, value: &str) -> usize {
         let entry_at = |offset: usize| take_entry(&mut Decoder::new(&self.bytes[offset..]));
         let after = values
             .steps
             .partition_point(|&step| entry_at(step).is_some_and(|entry| entry.value <= value));
-        let mut rest = Decoder::new(&self.bytes[values.steps[after.checked_sub(1)?]..values.end]);
-        for _ in 0..TABLE_STEP {
-            let entry = take_entry(&mut rest)?;
-            if entry.value == value {
-                return self.postings(entry.postings).ok();
-            }
-        }
-        None
+        values.steps.get(after.saturating_sub(1)).copied().unwrap_or(values.end)
+    }
+
+    /// Where the postings of a pair are; `None` where no series has it.
+    pub(super) fn find_pair(&self, name: &str, value: &str) -> Result<Option<usize>, BadIndex> {
+        let first = self.values_from(name, value).next().transpose()?;
+        Ok(first.filter(|(found, _)| *found == value).map(|(_, postings)| postings))
+    }
+
+    /// How many series the postings at `offset` name.
+    pub(super) fn postings_len(&self, offset: usize) -> usize {
+        let count = self.bytes.get(offset + 4..).and_then(|bytes| bytes.first_chunk());
+        count.map_or(0, |count| u32::from_be_bytes(*count) as usize)
     }
 
     pub(super) fn postings(&self, offset: usize) -> Result<RoaringBitmap, BadIndex> {
+        RoaringBitmap::from_sorted_iter(self.ids(offset)?).map_err(|_| BadIndex)
+    }
+
+    /// The ids that the postings at `offset` name, in order.
+    pub(super) fn ids(&self, offset: usize) -> Result<impl Iterator<Item = u32>, BadIndex> {
         let range = section(&self.bytes, offset).ok_or(BadIndex)?;
         let ids = self.bytes[range].get(4..).ok_or(BadIndex)?.chunks_exact(4);
-        let ids = ids.map(|id| u32::from_be_bytes([id[0], id[1], id[2], id[3]]));
-        RoaringBitmap::from_sorted_iter(ids).map_err(|_| BadIndex)
+        Ok(ids.map(|id| u32::from_be_bytes([id[0], id[1], id[2], id[3]])))
     }
 }
 
