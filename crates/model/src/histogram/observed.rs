@@ -41,6 +41,18 @@ pub enum InvalidHistogram {
     UnexpectedCustomBounds,
 }
 
+impl From<IntegerHistogram> for Histogram {
+    fn from(histogram: IntegerHistogram) -> Self {
+        Self::Integer(histogram)
+    }
+}
+
+impl From<FloatHistogram> for Histogram {
+    fn from(histogram: FloatHistogram) -> Self {
+        Self::Float(histogram)
+    }
+}
+
 impl Histogram {
     pub const fn is_integer(&self) -> bool {
         matches!(self, Self::Integer(_))
