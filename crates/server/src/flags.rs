@@ -34,6 +34,7 @@ pub(crate) struct StorageFlags {
     pub retention: Duration,
     /// Time between two `fsync`s of the log; zero: before every acknowledgement.
     pub wal_sync: Duration,
+    pub wal_compression: tsdb::Compression,
 }
 
 #[derive(Clone, Debug)]
@@ -74,6 +75,7 @@ const fn flag(name: &'static str, default: &'static str, help: &'static str) -> 
 
 const CONFIG_FILE: &str = "config.file";
 const LISTEN_ADDRESS: &str = "web.listen-address";
+const WAL_COMPRESSION: &str = "storage.wal-compression-type";
 const EXTERNAL_URL: &str = "web.external-url";
 const ENABLE_LIFECYCLE: &str = "web.enable-lifecycle";
 
@@ -97,6 +99,12 @@ const VALUES: &[Flag] = &[
         help: "How long samples are kept, counted from the newest one",
     },
     flag("storage.wal-sync", "1s", "Time between two fsyncs of the log; 0: before every answer"),
+    Flag {
+        name: WAL_COMPRESSION,
+        alias: Some("storage.tsdb.wal-compression-type"),
+        default: Some("snappy"),
+        help: "What the log is compressed with: none, snappy or zstd",
+    },
     Flag {
         name: EXTERNAL_URL,
         alias: None,
@@ -144,6 +152,7 @@ impl Flags {
                 path: PathBuf::from(raw.text("storage.path")),
                 retention: raw.duration("storage.retention")?,
                 wal_sync: raw.duration("storage.wal-sync")?,
+                wal_compression: raw.compression(WAL_COMPRESSION)?,
             },
             web: WebFlags {
                 listen_address,
@@ -220,6 +229,15 @@ impl<'a> Raw<'a> {
         }
     }
 
+    fn compression(&self, name: &str) -> anyhow::Result<tsdb::Compression> {
+        match self.text(name) {
+            "none" => Ok(tsdb::Compression::None),
+            "snappy" => Ok(tsdb::Compression::Snappy),
+            "zstd" => Ok(tsdb::Compression::Zstd),
+            other => bail!("--{name}: want none, snappy or zstd, not {other:?}"),
+        }
+    }
+
     fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let text = self.text(name);
         // Prometheus takes ":9090" for "every address of this machine".
@@ -269,6 +287,7 @@ mod tests {
             &[
                 "--storage.tsdb.path=/x",
                 "--storage.tsdb.retention.time=2h",
+                "--storage.tsdb.wal-compression-type=zstd",
                 "--web.listen-address=:9999",
                 "--web.enable-lifecycle",
                 "--web.external-url=http://central/",
@@ -277,6 +296,7 @@ mod tests {
         .unwrap();
         assert_eq!(flags.storage.path, PathBuf::from("/x"));
         assert_eq!(flags.storage.retention, Duration::from_secs(7200));
+        assert_eq!(flags.storage.wal_compression, tsdb::Compression::Zstd);
         assert_eq!(flags.web.listen_address.to_string(), "0.0.0.0:9999");
         assert_eq!(flags.web.external_url, "http://central");
         assert!(flags.web.enable_lifecycle);
@@ -292,6 +312,10 @@ mod tests {
         check("--query.timeout=soon", "--query.timeout: not a valid duration string: \"soon\"");
         check("--query.max-samples=-1", "--query.max-samples: not a whole number: \"-1\"");
         check("--query.max-concurrency=0", "--query.max-concurrency: must be at least 1");
+        check(
+            "--storage.wal-compression-type=gzip",
+            "--storage.wal-compression-type: want none, snappy or zstd, not \"gzip\"",
+        );
         check("--log.level=loud", "--log.level: ");
         check("--web.listen-address=nowhere", "--web.listen-address: nowhere");
         check("--no.such.flag=1", "unexpected argument '--no.such.flag'");

@@ -187,6 +187,7 @@ async fn open_storage(
         retention: Some(flags.storage.retention),
         out_of_order_window: out_of_order_window(tier, config),
         sync_before_ack: flags.storage.wal_sync.is_zero(),
+        log_compression: flags.storage.wal_compression,
         clock: Some(now),
         ..tsdb::Options::new(&flags.storage.path)
     };

@@ -30,6 +30,7 @@ use crate::head::spill::Spill;
 use crate::lock::DirLock;
 use crate::log::{LogPosition, LogReader};
 use crate::metrics::Metrics;
+use crate::wal::compression::Compression;
 use crate::wal::record::RecordBuilder;
 use crate::wal::writer::LogWriter;
 use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
@@ -55,6 +56,8 @@ pub struct Options {
     /// Whether a commit waits for the disk (`--storage.wal-sync=0`). Otherwise [`Db::sync`] does,
     /// whenever it is called.
     pub sync_before_ack: bool,
+    /// How new records of the log are compressed. All that there are can be read.
+    pub log_compression: Compression,
     /// A log segment is left for the next one at this size.
     pub segment_bytes_max: u64,
     /// Tells the time. With it, samples dated more than ten minutes ahead are refused: retention and
@@ -70,6 +73,7 @@ impl Options {
             retention_bytes: None,
             out_of_order_window: Duration::ZERO,
             sync_before_ack: false,
+            log_compression: Compression::default(),
             segment_bytes_max: SEGMENT_BYTES,
             clock: None,
         }
@@ -136,25 +140,27 @@ impl Db {
         checkpoint::clean_up(&log_dir).map_err(io_error("clean", &log_dir))?;
         let mut replay = Replay::new(&head, &metrics);
         let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
-        let writer = LogWriter::create(&log_dir, next, options.segment_bytes_max)
-            .map_err(io_error("create a segment in", &log_dir))?;
+        let writer = |dir: &Path, segment| {
+            let (bytes_max, compression) = (options.segment_bytes_max, options.log_compression);
+            LogWriter::create(dir, segment, bytes_max, compression)
+                .map_err(io_error("create a segment in", dir))
+        };
+        let log_writer = writer(&log_dir, next)?;
         let late_writer = if options.out_of_order_window.is_zero() && !late_log_dir.exists() {
             None
         } else {
             fs::create_dir_all(&late_log_dir).map_err(io_error("create", &late_log_dir))?;
             let next = replay.late_log(&late_log_dir).map_err(io_error("replay", &late_log_dir))?;
-            let writer = LogWriter::create(&late_log_dir, next, options.segment_bytes_max)
-                .map_err(io_error("create a segment in", &late_log_dir))?;
-            Some(writer)
+            Some(writer(&late_log_dir, next)?)
         };
         replay.report();
         let mut spill = Spill::new(&options.dir);
         if let Err(error) = spill.run(&head) {
             warn!(%error, "full chunks stay in memory for now");
         }
-        let log_end = writer.position();
+        let log_end = log_writer.position();
         let db = Self {
-            committer: Mutex::new(Committer::new(writer, late_writer, options.sync_before_ack)),
+            committer: Mutex::new(Committer::new(log_writer, late_writer, options.sync_before_ack)),
             options,
             log_dir,
             late_log_dir,
@@ -279,7 +285,9 @@ impl Db {
             return Ok(());
         }
         let keep = |number| self.head.index.read().knows_number(number);
-        checkpoint::write(&self.log_dir, end - 1, since, keep, &self.metadata_record())?;
+        let compression = self.options.log_compression;
+        let metadata = self.metadata_record();
+        checkpoint::write(&self.log_dir, end - 1, compression, since, keep, &metadata)?;
         self.metrics.checkpoints.inc();
         info!(segments_before = end, "checkpoint of the log written");
         Ok(())

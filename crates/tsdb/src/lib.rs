@@ -28,3 +28,4 @@ mod interop;
 pub use db::{Db, OpenError, Options};
 pub use log::{LogError, LogPosition, LogReader, LogSeries, LoggedSample};
 pub use metrics::Metrics;
+pub use wal::compression::Compression;

@@ -13,6 +13,7 @@
 //! - Source: Prometheus `tsdb/docs/format/wal.md`, `tsdb/wlog`.
 
 pub(crate) mod checkpoint;
+pub(crate) mod compression;
 pub(crate) mod record;
 pub(crate) mod segment;
 pub(crate) mod writer;
@@ -24,16 +25,12 @@ pub(crate) const PAGE_BYTES: usize = 32 * 1024;
 pub(crate) const SEGMENT_BYTES: u64 = 128 << 20;
 /// Before each fragment: type, length, checksum.
 pub(crate) const HEADER_BYTES: usize = 7;
-/// A record that says it is larger than this when decompressed is taken for damage.
-const RECORD_BYTES_MAX: usize = 1 << 30;
 
 const FULL: u8 = 1;
 const FIRST: u8 = 2;
 const MIDDLE: u8 = 3;
 const LAST: u8 = 4;
 const KIND_MASK: u8 = 7;
-const SNAPPY: u8 = 8;
-const ZSTD: u8 = 16;
 
 pub(crate) fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{segment:08}"))

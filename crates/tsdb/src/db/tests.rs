@@ -83,6 +83,21 @@ fn what_was_committed_is_there_after_a_restart() {
 }
 
 #[test]
+fn a_log_may_be_compressed_in_any_way_and_in_several() {
+    let (_dir, mut options) = fresh();
+    let ways = [Compression::None, Compression::Snappy, Compression::Zstd];
+    for (first, compression) in [0, 1000, 2000].into_iter().zip(ways) {
+        options.log_compression = compression;
+        let db = open(&options);
+        for i in first..first + 1000 {
+            append(&db, &[("a", at(i, 1.0)), ("b", at(i, i as f64))]).unwrap();
+        }
+    }
+    let found = contents(&open(&options));
+    assert_eq!(found.values().map(Vec::len).collect::<Vec<_>>(), [3000, 3000]);
+}
+
+#[test]
 fn an_appender_dropped_without_commit_stores_nothing() {
     let (_dir, options) = fresh();
     let db = open(&options);

@@ -8,6 +8,7 @@ use std::{fs, io};
 
 use model::Timestamp;
 
+use super::compression::Compression;
 use super::record::{Record, RecordBuilder};
 use super::segment::{SegmentError, SegmentReader};
 use super::writer::LogWriter;
@@ -44,6 +45,7 @@ fn path(dir: &Path, covered: u32) -> PathBuf {
 pub(crate) fn write(
     dir: &Path,
     last: u32,
+    compression: Compression,
     since: Timestamp,
     keep: impl Fn(LogSeries) -> bool,
     metadata: &RecordBuilder,
@@ -54,7 +56,7 @@ pub(crate) fn write(
         fs::remove_dir_all(&unfinished)?;
     }
     fs::create_dir(&unfinished)?;
-    if let Err(error) = fill(&unfinished, dir, last, since, keep, metadata) {
+    if let Err(error) = fill(&unfinished, dir, last, compression, since, keep, metadata) {
         let _ = fs::remove_dir_all(&unfinished); // what stays is removed when the database opens
         return Err(error);
     }
@@ -68,12 +70,13 @@ fn fill(
     unfinished: &Path,
     dir: &Path,
     last: u32,
+    compression: Compression,
     since: Timestamp,
     keep: impl Fn(LogSeries) -> bool,
     metadata: &RecordBuilder,
 ) -> io::Result<()> {
     let mut copy = Copy {
-        writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES)?,
+        writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES, compression)?,
         series: RecordBuilder::new(),
         samples: RecordBuilder::new(),
     };

@@ -5,10 +5,8 @@ use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-use super::{
-    FIRST, FULL, HEADER_BYTES, KIND_MASK, LAST, MIDDLE, PAGE_BYTES, RECORD_BYTES_MAX, SNAPPY, ZSTD,
-    segment_path,
-};
+use super::compression::Decompressor;
+use super::{FIRST, FULL, HEADER_BYTES, KIND_MASK, LAST, MIDDLE, PAGE_BYTES, segment_path};
 
 /// Why a segment ends before its file does.
 #[derive(Debug, thiserror::Error)]
@@ -28,7 +26,7 @@ pub(crate) struct SegmentReader {
     page_start: u64,
     page_bytes: usize,
     joined: Vec<u8>,
-    plain: Vec<u8>,
+    decompressor: Decompressor,
 }
 
 impl SegmentReader {
@@ -41,7 +39,7 @@ impl SegmentReader {
             page_start: 0,
             page_bytes: 0,
             joined: Vec::new(),
-            plain: Vec::new(),
+            decompressor: Decompressor::default(),
         })
     }
 
@@ -134,28 +132,11 @@ impl SegmentReader {
     }
 
     fn finish(&mut self, flags: u8, end: u64) -> Result<&[u8], SegmentError> {
-        let start = std::mem::replace(&mut self.offset, end);
-        let bad = |reason| damaged(start, reason);
-        if flags & ZSTD != 0 {
-            self.offset = start;
-            return Err(bad("a record is compressed with zstd, which is not supported"));
-        }
-        if flags & SNAPPY == 0 {
-            return Ok(&self.joined);
-        }
-        let length = snap::raw::decompress_len(&self.joined).unwrap_or(usize::MAX);
-        if length > RECORD_BYTES_MAX {
-            self.offset = start;
-            return Err(bad("a record is too large"));
-        }
-        self.plain.resize(length.max(self.plain.len()), 0);
-        match snap::raw::Decoder::new().decompress(&self.joined, &mut self.plain) {
-            Ok(length) => Ok(&self.plain[..length]),
-            Err(_) => {
-                self.offset = start;
-                Err(bad("a record does not decompress"))
-            }
-        }
+        let start = self.offset;
+        let record = self.decompressor.decompress(flags, &self.joined);
+        let record = record.map_err(|reason| damaged(start, reason))?;
+        self.offset = end;
+        Ok(record)
     }
 }
 

@@ -7,7 +7,8 @@ use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use super::{FIRST, FULL, HEADER_BYTES, LAST, MIDDLE, PAGE_BYTES, SNAPPY, segment_path, sync_dir};
+use super::compression::{Compression, Compressor};
+use super::{FIRST, FULL, HEADER_BYTES, LAST, MIDDLE, PAGE_BYTES, segment_path, sync_dir};
 use crate::log::LogPosition;
 
 /// Owns the end of the log. A write that fails leaves the log as it was (WRITER-1): what it may have
@@ -24,13 +25,18 @@ pub(crate) struct LogWriter {
     /// Files with bytes that no `sync` has covered.
     unsynced: Vec<Arc<File>>,
     fragments: Vec<u8>,
-    compressed: Vec<u8>,
-    compressor: snap::raw::Encoder,
+    compressor: Compressor,
 }
 
 impl LogWriter {
     /// Starts segment `segment`, which must not exist yet.
-    pub(crate) fn create(dir: &Path, segment: u32, segment_bytes_max: u64) -> io::Result<Self> {
+    pub(crate) fn create(
+        dir: &Path,
+        segment: u32,
+        segment_bytes_max: u64,
+        compression: Compression,
+    ) -> io::Result<Self> {
+        let compressor = Compressor::new(compression)?;
         let file = create_segment(dir, segment)?;
         Ok(Self {
             dir: dir.to_owned(),
@@ -41,8 +47,7 @@ impl LogWriter {
             tail_is_dirty: false,
             unsynced: Vec::new(),
             fragments: Vec::new(),
-            compressed: Vec::new(),
-            compressor: snap::raw::Encoder::new(),
+            compressor,
         })
     }
 
@@ -112,17 +117,7 @@ impl LogWriter {
     fn frame(&mut self, records: &[&[u8]]) -> io::Result<()> {
         self.fragments.clear();
         for record in records {
-            let longest = snap::raw::max_compress_len(record.len());
-            if longest == 0 {
-                return Err(io::Error::other("a log record may not be larger than 4 GiB"));
-            }
-            self.compressed.resize(longest.max(self.compressed.len()), 0);
-            let length = self.compressor.compress(record, &mut self.compressed)?;
-            let (flag, data) = if length < record.len() {
-                (SNAPPY, &self.compressed[..length])
-            } else {
-                (0, *record)
-            };
+            let (flag, data) = self.compressor.compress(record)?;
             put_fragments(&mut self.fragments, self.offset, flag, data);
         }
         Ok(())

@@ -7,6 +7,10 @@ use super::*;
 use crate::wal::list_segments;
 use crate::wal::segment::{SegmentError, SegmentReader};
 
+fn create(dir: &Path, segment_bytes_max: u64) -> LogWriter {
+    LogWriter::create(dir, 0, segment_bytes_max, Compression::Snappy).unwrap()
+}
+
 /// All records of all segments, and the first damage of each segment that has some.
 fn read_all(dir: &Path) -> (Vec<Vec<u8>>, Vec<u64>) {
     let (mut records, mut damage) = (Vec::new(), Vec::new());
@@ -50,7 +54,7 @@ proptest! {
     #[test]
     fn records_come_back_as_they_were_written(batches in vec(vec(record(), 1..4), 1..20)) {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = LogWriter::create(dir.path(), 0, 4 * PAGE_BYTES as u64).unwrap();
+        let mut writer = create(dir.path(), 4 * PAGE_BYTES as u64);
         for batch in &batches {
             writer.write(&batch.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap();
         }
@@ -65,7 +69,7 @@ proptest! {
         written in vec(record(), 1..10), at in any::<prop::sample::Index>(), cut: bool,
     ) {
         let dir = tempfile::tempdir().unwrap();
-        let mut writer = LogWriter::create(dir.path(), 0, u64::MAX).unwrap();
+        let mut writer = create(dir.path(), u64::MAX);
         let mut ends = Vec::new();
         for record in &written {
             writer.write(&[record]).unwrap();
@@ -89,7 +93,7 @@ proptest! {
 #[test]
 fn what_was_taken_back_leaves_no_trace() {
     let dir = tempfile::tempdir().unwrap();
-    let mut writer = LogWriter::create(dir.path(), 0, u64::MAX).unwrap();
+    let mut writer = create(dir.path(), u64::MAX);
     writer.write(&[b"kept"]).unwrap();
     let position = writer.write(&[&[1; 70_000]]).unwrap();
     writer.rewind(position);
