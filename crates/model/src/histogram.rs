@@ -378,6 +378,9 @@ impl FloatHistogram {
     /// What a zero bucket at least `threshold` wide would hold, and how wide it would be: it never
     /// ends inside a bucket with observations.
     fn zero_count_for(&self, mut threshold: f64) -> (f64, f64) {
+        if threshold == self.zero_threshold {
+            return (self.zero_count, threshold);
+        }
         loop {
             let before = threshold;
             let mut count = self.zero_count;

@@ -4,8 +4,10 @@
 //! [`Point`]s, whatever the encoding; where numbers have to be fast, [`XorSamples`] reads them.
 
 mod bits;
+mod difference;
 pub(crate) mod histogram;
 pub(crate) mod merge;
+mod varbit;
 pub(crate) mod xor;
 
 use model::{Point, Sample, SampleValue, Timestamp};

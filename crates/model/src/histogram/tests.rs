@@ -115,6 +115,8 @@ fn resets_are_seen_in_counts_buckets_and_layouts() {
     check(&histogram(0, &[(1, 1.0)]), &before, true); // the count fell
     check(&histogram(-1, &[(1, 9.0)]), &before, false); // merged, nothing fell
     check(&histogram(1, &[(1, 9.0), (4, 9.0)]), &before, true); // nobody raises the resolution
+    let overlapping = FloatHistogram { zero_threshold: 3.0, zero_count: 1.0, ..before.clone() };
+    check(&overlapping, &overlapping, false); // buckets in the zero bucket count where they are
     let hinted = |counter_reset| FloatHistogram { counter_reset, ..before.clone() };
     check(&hinted(CounterReset::Reset), &before, true);
     let fallen = FloatHistogram { count: 0.0, ..hinted(CounterReset::NotReset) };

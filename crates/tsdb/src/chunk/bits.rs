@@ -43,6 +43,11 @@ impl<'a> BitReader<'a> {
         Self { rest: bytes, word: 0, valid: 0 }
     }
 
+    /// How many bits are still to be taken.
+    pub(super) const fn bits_left(&self) -> u64 {
+        8 * self.rest.len() as u64 + self.valid as u64
+    }
+
     pub(super) fn bit(&mut self) -> Option<bool> {
         self.take(1).map(|bit| bit == 1)
     }

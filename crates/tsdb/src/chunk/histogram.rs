@@ -1,38 +1,131 @@
-//! Placeholder until the codec of native histograms replaces this file in the next commits.
-#![allow(dead_code)]
+//! Native histograms compressed against their predecessors: Prometheus' encodings of histograms with
+//! whole counts and with fractional ones, bit for bit.
+//!
+//! ```text
+//! chunk  := count u16 BE | reset:2 0:6 | layout | first | next*
+//! first  := t signed | count | zero count | sum 64 bits | bucket*      (positive, then negative)
+//! next   := time | count | zero count | sum | bucket*                  (no buckets when stale)
+//! ```
+//! `layout` says which buckets each histogram has, see `layout`; how numbers are written, see `running`.
+//! `reset` is what is known of a counter reset before the first histogram: 00 nothing, 01 there was
+//! none, 10 there was one, 11 gauges. Within a chunk there is none.
+//!
+//! - CHUNK-3: times rise strictly, and what has one layout is in one chunk. A histogram with further
+//!   buckets widens the layout: the chunk is written anew. One that lacks buckets has empty ones.
+//! - CHUNK-4: a copy of a chunk's bytes, taken at any time, decodes to what was pushed until then.
+//! - Source: Prometheus `tsdb/chunkenc/histogram.go`, `float_histogram.go`, `histogram_meta.go`.
 
-use super::xor::BadChunk;
-use model::{Histogram, Timestamp};
+mod layout;
+mod numbers;
+mod running;
+mod samples;
+mod writer;
+
 use std::sync::Arc;
+
+use model::histogram::CounterReset;
+use model::{Histogram, Timestamp};
+
+pub(crate) use samples::HistogramSamples;
+use writer::Writer;
+
+/// Encodings as blocks say them: of whole counts and of fractional ones.
+const INTEGER: u8 = 2;
+const FLOAT: u8 = 3;
+
+/// Of `count` and `reset`.
+const HEADER_BYTES: usize = 3;
+const RESET_MASK: u8 = 0b11 << 6;
+const HISTOGRAMS_MAX: usize = u16::MAX as usize;
+
+/// `reset` in its byte.
+const fn reset_bits(counter_reset: CounterReset) -> u8 {
+    match counter_reset {
+        CounterReset::Unknown => 0b00 << 6,
+        CounterReset::NotReset => 0b01 << 6,
+        CounterReset::Reset => 0b10 << 6,
+        CounterReset::Gauge => 0b11 << 6,
+    }
+}
+
+/// A chunk that is being written.
 #[derive(Debug)]
-pub(crate) struct HistogramChunk;
+pub(crate) struct HistogramChunk {
+    writer: AnyWriter,
+    last_time: Timestamp,
+    last: Arc<Histogram>,
+}
+
+#[derive(Debug)]
+enum AnyWriter {
+    Integer(Writer<u64>),
+    Float(Writer<f64>),
+}
+
 impl HistogramChunk {
-    pub(crate) fn new(_: Timestamp, _: &Arc<Histogram>, _: Option<&HistogramChunk>) -> Self {
-        unimplemented!()
+    /// `previous`: the chunk of the same series before this one.
+    pub(crate) fn new(at: Timestamp, first: &Arc<Histogram>, previous: Option<&Self>) -> Self {
+        let writer = match &**first {
+            Histogram::Integer(histogram) => {
+                let previous = previous.and_then(|chunk| match (&chunk.writer, &*chunk.last) {
+                    (AnyWriter::Integer(writer), Histogram::Integer(last)) => Some((writer, last)),
+                    _ => None,
+                });
+                AnyWriter::Integer(Writer::new(at, histogram, previous))
+            }
+            Histogram::Float(histogram) => {
+                let previous = previous.and_then(|chunk| match (&chunk.writer, &*chunk.last) {
+                    (AnyWriter::Float(writer), Histogram::Float(last)) => Some((writer, last)),
+                    _ => None,
+                });
+                AnyWriter::Float(Writer::new(at, histogram, previous))
+            }
+        };
+        Self { writer, last_time: at, last: Arc::clone(first) }
     }
-    pub(crate) fn push(&mut self, _: Timestamp, _: &Arc<Histogram>) -> bool {
-        unimplemented!()
+
+    /// Appends a histogram that is newer than the last one (CHUNK-3). `false` where it needs a chunk of
+    /// its own; nothing has changed then.
+    pub(crate) fn push(&mut self, at: Timestamp, histogram: &Arc<Histogram>) -> bool {
+        debug_assert!(at > self.last_time);
+        let is_taken = match (&mut self.writer, &*self.last, &**histogram) {
+            (AnyWriter::Integer(writer), Histogram::Integer(last), Histogram::Integer(new)) => {
+                writer.push(at, new, last)
+            }
+            (AnyWriter::Float(writer), Histogram::Float(last), Histogram::Float(new)) => {
+                writer.push(at, new, last)
+            }
+            _ => false,
+        };
+        if is_taken {
+            (self.last_time, self.last) = (at, Arc::clone(histogram));
+        }
+        is_taken
     }
+
     pub(crate) fn len(&self) -> usize {
-        unimplemented!()
+        let bytes = self.bytes();
+        usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
     }
-    pub(crate) fn last(&self) -> (Timestamp, &Arc<Histogram>) {
-        unimplemented!()
+
+    pub(crate) const fn last(&self) -> (Timestamp, &Arc<Histogram>) {
+        (self.last_time, &self.last)
     }
-    pub(crate) fn encoding(&self) -> u8 {
-        unimplemented!()
+
+    pub(crate) const fn encoding(&self) -> u8 {
+        match self.writer {
+            AnyWriter::Integer(_) => INTEGER,
+            AnyWriter::Float(_) => FLOAT,
+        }
     }
+
     pub(crate) fn bytes(&self) -> &[u8] {
-        unimplemented!()
+        match &self.writer {
+            AnyWriter::Integer(writer) => writer.bytes(),
+            AnyWriter::Float(writer) => writer.bytes(),
+        }
     }
 }
-#[derive(Debug)]
-pub(crate) struct HistogramSamples<'a>(&'a [u8]);
-impl<'a> HistogramSamples<'a> {
-    pub(crate) fn new(_: u8, b: &'a [u8]) -> Result<Self, BadChunk> {
-        Ok(Self(b))
-    }
-    pub(crate) fn next(&mut self) -> Result<Option<(Timestamp, Histogram)>, BadChunk> {
-        unimplemented!()
-    }
-}
+
+#[cfg(test)]
+mod tests;

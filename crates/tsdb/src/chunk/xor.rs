@@ -3,7 +3,7 @@
 //! ```text
 //! chunk := count u16 BE | t0 varint | v0 64 bits | t1-t0 uvarint | value | (dod | value)*
 //! dod   := 0 | 10 +14 bits | 110 +17 | 1110 +20 | 1111 +64      (delta of time deltas)
-//! value := 0 (same) | 10 bits (within the last window) | 11 leading:5 length:6 bits
+//! value := the difference to the value before, see `difference`
 //! ```
 //! - CHUNK-1: timestamps rise strictly; at most [`SAMPLES_MAX`] samples.
 //! - CHUNK-2: the bytes of a chunk's first n samples never change: a copy taken at any time decodes.
@@ -13,12 +13,11 @@
 use model::{Sample, Timestamp};
 
 use super::bits::{BitReader, BitWriter};
+use super::difference::Window;
 use crate::codec::{Decoder, put_uvarint, put_varint};
 
 pub(crate) const SAMPLES_MAX: usize = u16::MAX as usize;
 const DOD_WIDTHS: [(u32, u64, u32); 3] = [(14, 0b10, 2), (17, 0b110, 3), (20, 0b1110, 4)];
-/// More leading zeros than fit the encoding are written as this many.
-const LEADING_MAX: u32 = 31;
 
 /// A chunk that is being written.
 #[derive(Clone, Debug)]
@@ -26,20 +25,7 @@ pub(crate) struct XorChunk {
     out: BitWriter,
     last: Sample,
     delta: u64,
-    /// The bits that the last written value filled: `None` before the first one.
     window: Option<Window>,
-}
-
-#[derive(Clone, Copy, Debug)]
-struct Window {
-    leading: u8,
-    trailing: u8,
-}
-
-impl Window {
-    const fn width(self) -> u32 {
-        64 - self.leading as u32 - self.trailing as u32
-    }
 }
 
 impl XorChunk {
@@ -61,7 +47,8 @@ impl XorChunk {
         } else {
             self.put_dod(delta.wrapping_sub(self.delta).cast_signed());
         }
-        self.put_value(sample.value.to_bits() ^ self.last.value.to_bits());
+        let xor = sample.value.to_bits() ^ self.last.value.to_bits();
+        self.out.put_difference(xor, &mut self.window);
         self.out.bytes[..2].copy_from_slice(&(count as u16 + 1).to_be_bytes());
         (self.last, self.delta) = (sample, delta);
     }
@@ -91,31 +78,6 @@ impl XorChunk {
         }
         self.out.put(0b1111, 4);
         self.out.put(dod.cast_unsigned(), 64);
-    }
-
-    fn put_value(&mut self, xor: u64) {
-        if xor == 0 {
-            return self.out.put(0, 1);
-        }
-        let (leading, trailing) = (xor.leading_zeros().min(LEADING_MAX), xor.trailing_zeros());
-        let window = match self.window {
-            Some(window)
-                if leading >= u32::from(window.leading)
-                    && trailing >= u32::from(window.trailing) =>
-            {
-                self.out.put(0b10, 2);
-                window
-            }
-            _ => {
-                let window = Window { leading: leading as u8, trailing: trailing as u8 };
-                self.out.put(0b11, 2);
-                self.out.put(u64::from(leading), 5);
-                self.out.put(u64::from(window.width()), 6); // 64 is written as 0
-                window
-            }
-        };
-        self.out.put(xor >> window.trailing, window.width());
-        self.window = Some(window);
     }
 }
 
@@ -147,7 +109,7 @@ impl<'a> XorSamples<'a> {
         let time = head.varint()?;
         let value = head.u64()?;
         let delta = if left > 0 { head.uvarint()? } else { 0 };
-        let window = Window { leading: 0, trailing: 0 };
+        let window = Window::default();
         let bits = BitReader::new(head.bytes);
         Some((sample(time, value), Self { bits, left, time, value, delta, window }))
     }
@@ -164,7 +126,7 @@ impl<'a> XorSamples<'a> {
     #[inline]
     fn step(&mut self) -> Option<Sample> {
         self.time = self.time.wrapping_add(self.delta.cast_signed());
-        self.value ^= self.take_value()?;
+        self.value ^= self.bits.take_difference(&mut self.window)?;
         self.left -= 1;
         let decoded = sample(self.time, self.value);
         if self.left > 0 {
@@ -186,23 +148,6 @@ impl<'a> XorSamples<'a> {
             }
         }
         self.bits.take(64).map(u64::cast_signed)
-    }
-
-    #[inline]
-    fn take_value(&mut self) -> Option<u64> {
-        if !self.bits.bit()? {
-            return Some(0);
-        }
-        if self.bits.bit()? {
-            let leading = self.bits.take(5)? as u8;
-            let width = match self.bits.take(6)? as u8 {
-                0 => 64,
-                width => width,
-            };
-            let trailing = 64u8.checked_sub(leading + width)?;
-            self.window = Window { leading, trailing };
-        }
-        Some(self.bits.take(self.window.width())? << self.window.trailing)
     }
 }
 
