@@ -3,7 +3,7 @@
 //! - APPEND-1: nothing of a batch is visible or durable before `commit` returns `Ok`; then all of it
 //!   that was not rejected is both (durable as far as the log's sync setting says).
 //! - APPEND-2: every sample given to an appender is counted once by the commit: as appended, or as
-//!   rejected under one reason.
+//!   rejected under one reason. So is every exemplar.
 //! - APPEND-3: the same sample twice is accepted and stored once.
 
 use std::io;
@@ -49,8 +49,7 @@ pub trait Appender: Send {
         histogram: Arc<Histogram>,
     ) -> Result<(), AppendError>;
 
-    /// Adds an exemplar. What is not kept (the same again, one older than the series' newest, one
-    /// whose labels are too long) is not counted in [`Appended::exemplars`], and is no error.
+    /// Adds an exemplar. One that is not kept is no error: [`Appended::exemplars_dropped`] says why.
     fn exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError>;
 
     /// Remembers what a target says of the metric family named `family`: `http_request_seconds` for
@@ -68,7 +67,10 @@ pub struct Appended {
     pub samples: u64,
     /// Native histograms, likewise.
     pub histograms: u64,
+    /// Exemplars kept, those among them that were kept before included.
     pub exemplars: u64,
+    /// Why each of the other exemplars was not kept.
+    pub exemplars_dropped: Vec<ExemplarDropReason>,
     /// Samples refused, in the order in which they were given.
     pub rejected: Vec<Rejected>,
 }
@@ -114,6 +116,34 @@ impl RejectReason {
             Self::TooOld => "too old sample",
             Self::DuplicateTimestamp => "duplicate sample for timestamp",
             Self::OutOfBounds => "out of bounds",
+        }
+    }
+}
+
+/// Why an exemplar was not kept. Asking again will not help.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ExemplarDropReason {
+    /// Older than the newest of its series.
+    OutOfOrder,
+    /// Too far ahead of the clock.
+    OutOfBounds,
+    /// Its labels have more than [`Exemplar::LABELS_LENGTH_MAX`] characters.
+    LabelsTooLong,
+    /// None are kept.
+    Disabled,
+}
+
+impl ExemplarDropReason {
+    pub const ALL: [Self; 4] =
+        [Self::OutOfOrder, Self::OutOfBounds, Self::LabelsTooLong, Self::Disabled];
+
+    /// As a `reason` label's value.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::OutOfOrder => "out_of_order",
+            Self::OutOfBounds => "out_of_bounds",
+            Self::LabelsTooLong => "labels_too_long",
+            Self::Disabled => "disabled",
         }
     }
 }

@@ -8,7 +8,8 @@ pub mod memory;
 pub mod query;
 
 pub use append::{
-    Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
+    Append, AppendError, Appended, Appender, ExemplarDropReason, RejectReason, Rejected, SeriesKey,
+    SeriesRef,
 };
 pub use memory::Memory;
 pub use query::{Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesSet};

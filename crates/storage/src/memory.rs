@@ -14,8 +14,8 @@ use model::{
 use parking_lot::RwLock;
 
 use crate::{
-    Append, AppendError, Appended, Appender, Columns, LabelQuery, Query, QueryError, RejectReason,
-    Rejected, Selection, SeriesKey, SeriesRef, SeriesSet,
+    Append, AppendError, Appended, Appender, Columns, ExemplarDropReason, LabelQuery, Query,
+    QueryError, RejectReason, Rejected, Selection, SeriesKey, SeriesRef, SeriesSet,
 };
 
 #[derive(Debug, Default)]
@@ -174,13 +174,14 @@ fn with_hint(histogram: &FloatHistogram, previous: Option<&FloatHistogram>) -> F
 
 impl Append for Memory {
     fn appender(&self) -> Box<dyn Appender + '_> {
-        Box::new(Batch { memory: self, samples: Vec::new() })
+        Box::new(Batch { memory: self, samples: Vec::new(), exemplars: 0 })
     }
 }
 
 struct Batch<'a> {
     memory: &'a Memory,
     samples: Vec<(SeriesRef, Timestamp, SampleValue)>,
+    exemplars: usize,
 }
 
 impl Batch<'_> {
@@ -224,7 +225,8 @@ impl Appender for Batch<'_> {
     }
 
     fn exemplar(&mut self, _: SeriesRef, _: Exemplar) -> Result<(), AppendError> {
-        Ok(()) // none are kept
+        self.exemplars += 1; // none are kept
+        Ok(())
     }
 
     fn metadata(&mut self, family: &str, metadata: &Metadata) -> Result<(), AppendError> {
@@ -234,7 +236,8 @@ impl Appender for Batch<'_> {
 
     fn commit(self: Box<Self>) -> Result<Appended, AppendError> {
         let mut state = self.memory.0.write();
-        let mut appended = Appended::default();
+        let exemplars_dropped = vec![ExemplarDropReason::Disabled; self.exemplars];
+        let mut appended = Appended { exemplars_dropped, ..Appended::default() };
         for (series, timestamp, value) in self.samples {
             let (result, count) = match value {
                 SampleValue::Float(value) => {

@@ -18,7 +18,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Metadata, TimeRange, Timestamp};
+use model::{TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use storage::{Append, AppendError, Appended, Appender};
 use tracing::{info, warn};
@@ -36,7 +36,7 @@ use crate::wal::writer::LogWriter;
 use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
 use batch::Batch;
 use blocks::Blocks;
-use committer::{Committer, Pending, Rules, logged_metadata};
+use committer::{Committer, Given, Pending, Rules, logged_metadata};
 use replay::Replay;
 
 /// How far ahead of the clock samples may be.
@@ -53,6 +53,8 @@ pub struct Options {
     pub retention_bytes: Option<u64>,
     /// How far behind the newest sample others may arrive out of order. Zero: not at all.
     pub out_of_order_window: Duration,
+    /// So many exemplars are kept, the newest ones. Zero: none.
+    pub exemplars_max: usize,
     /// Whether a commit waits for the disk (`--storage.wal-sync=0`). Otherwise [`Db::sync`] does,
     /// whenever it is called.
     pub sync_before_ack: bool,
@@ -72,6 +74,7 @@ impl Options {
             retention: Some(Duration::from_secs(15 * 24 * 3600)),
             retention_bytes: None,
             out_of_order_window: Duration::ZERO,
+            exemplars_max: 100_000,
             sync_before_ack: false,
             log_compression: Compression::default(),
             segment_bytes_max: SEGMENT_BYTES,
@@ -133,7 +136,7 @@ impl Db {
         remove_derived(&options.dir).map_err(io_error("clean", &options.dir))?;
         let blocks = Blocks::open(&options.dir, &metrics)
             .map_err(io_error("open blocks in", &options.dir))?;
-        let head = Head::new();
+        let head = Head::new(options.exemplars_max);
         if let Some(range) = blocks.range() {
             head.bounds.written(range.end.plus_millis(1));
         }
@@ -222,6 +225,11 @@ impl Db {
         self.sync()
     }
 
+    /// From now on keeps so many exemplars.
+    pub fn set_exemplars_max(&self, max: usize) {
+        self.head.exemplars.write().resize(max);
+    }
+
     /// The number of series in the head.
     pub fn series_count(&self) -> usize {
         self.head.index.read().len()
@@ -306,6 +314,7 @@ impl Db {
 
     fn update_gauges(&self) {
         self.metrics.series.set(self.series_count() as i64);
+        self.metrics.exemplars.set(self.head.exemplars.read().len() as i64);
         if let Some(range) = self.time_range() {
             self.metrics.oldest_seconds.set(range.start.as_millis() / 1000);
             self.metrics.newest_seconds.set(range.end.as_millis() / 1000);
@@ -410,24 +419,14 @@ impl Append for Db {
 }
 
 impl Db {
-    fn commit(
-        &self,
-        samples: &mut [Pending],
-        metadata: &[(String, Metadata)],
-    ) -> Result<Appended, AppendError> {
+    fn commit(&self, given: Given<'_>) -> Result<Appended, AppendError> {
         let mut committer = self.committer.lock();
-        let appended = committer.commit(
-            &self.head,
-            &self.blocks,
-            &self.metrics,
-            self.rules(),
-            samples,
-            metadata,
-        )?;
-        let stored = committer.stored();
+        let appended =
+            committer.commit(&self.head, &self.blocks, &self.metrics, self.rules(), given)?;
+        let has_stored = committer.has_stored();
         *self.log_end.lock() = committer.writer.position();
         drop(committer);
-        if stored > 0 {
+        if has_stored {
             self.hooks.read().iter().for_each(|wake| wake());
         }
         Ok(appended)

@@ -11,8 +11,9 @@
 //!   series.
 //! - HEAD-2: a series in a shard is in the index, and the reverse, as far as anyone holding the
 //!   index can see.
-//! - Locks are taken in this order: committer, index, shard.
+//! - Locks are taken in this order: committer, index, exemplars, shard.
 
+pub(crate) mod exemplars;
 pub(crate) mod full_chunk;
 pub(crate) mod index;
 pub(crate) mod keys;
@@ -31,6 +32,7 @@ use storage::{SeriesKey, SeriesRef};
 
 use crate::chunk::xor::BadChunk;
 use crate::log::{LogPosition, LogSeries};
+use exemplars::Exemplars;
 use index::{Entered, Index};
 use keys::Keys;
 use metadata::MetadataStore;
@@ -142,17 +144,19 @@ pub(crate) struct Head {
     shards: [Mutex<Shard>; SHARDS],
     pub(crate) keys: Keys,
     pub(crate) metadata: Mutex<MetadataStore>,
+    pub(crate) exemplars: RwLock<Exemplars>,
     pub(crate) snapshots: Snapshots,
     pub(crate) bounds: Bounds,
 }
 
 impl Head {
-    pub(crate) fn new() -> Self {
+    pub(crate) fn new(exemplars_max: usize) -> Self {
         Self {
             index: RwLock::new(Index::new()),
             shards: std::array::from_fn(|_| Mutex::default()),
             keys: Keys::new(),
             metadata: Mutex::default(),
+            exemplars: RwLock::new(Exemplars::new(exemplars_max)),
             snapshots: Snapshots::default(),
             bounds: Bounds::new(),
         }

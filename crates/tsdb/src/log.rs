@@ -5,7 +5,7 @@ use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use model::{Labels, Metadata, Sample};
+use model::{Exemplar, Labels, Metadata, Sample};
 use tracing::error;
 
 use crate::db::Db;
@@ -52,6 +52,12 @@ pub struct LogSeries(pub u64);
 pub struct LoggedSample {
     pub series: LogSeries,
     pub sample: Sample,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct LoggedExemplar {
+    pub series: LogSeries,
+    pub exemplar: Exemplar,
 }
 
 #[derive(Debug, thiserror::Error)]

@@ -1,7 +1,7 @@
 //! What the engine says of itself.
 
 use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
-use storage::RejectReason;
+use storage::{ExemplarDropReason, RejectReason};
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -9,6 +9,9 @@ pub struct Metrics {
     pub(crate) repeated: IntCounter,
     rejected: IntCounterVec,
     pub(crate) out_of_order: IntCounter,
+    pub(crate) exemplars: IntGauge,
+    pub(crate) exemplars_appended: IntCounter,
+    exemplars_dropped: IntCounterVec,
     pub(crate) series: IntGauge,
     pub(crate) series_removed: IntCounter,
     pub(crate) oldest_seconds: IntGauge,
@@ -46,6 +49,13 @@ impl Metrics {
         for reason in RejectReason::ALL {
             rejected.with_label_values(&[reason.as_str()]); // shows as 0 from the start
         }
+        let exemplars_dropped = IntCounterVec::new(
+            Opts::new("watershed_tsdb_exemplars_dropped_total", "Exemplars that were not kept."),
+            &["reason"],
+        )?;
+        for reason in ExemplarDropReason::ALL {
+            exemplars_dropped.with_label_values(&[reason.as_str()]);
+        }
         Ok(Self {
             appended: counter(
                 "samples_appended_total",
@@ -60,6 +70,12 @@ impl Metrics {
                 "out_of_order_samples_appended_total",
                 "Samples stored behind their series' newest.",
             )?,
+            exemplars: gauge("exemplars", "Exemplars in memory.")?,
+            exemplars_appended: counter(
+                "exemplars_appended_total",
+                "Exemplars accepted, repeated ones included.",
+            )?,
+            exemplars_dropped: register(registry, exemplars_dropped)?,
             series: gauge("head_series", "Series in the head.")?,
             series_removed: counter(
                 "head_series_removed_total",
@@ -97,6 +113,10 @@ impl Metrics {
 
     pub(crate) fn rejected(&self, reason: RejectReason) -> IntCounter {
         self.rejected.with_label_values(&[reason.as_str()])
+    }
+
+    pub(crate) fn exemplar_dropped(&self, reason: ExemplarDropReason) -> IntCounter {
+        self.exemplars_dropped.with_label_values(&[reason.as_str()])
     }
 }
 

@@ -7,13 +7,15 @@ use model::{Exemplar, Histogram, Labels, Metadata, Point, Sample, SampleValue, T
 use storage::{AppendError, Appended, Appender, SeriesKey, SeriesRef};
 
 use super::Db;
-use super::committer::Pending;
+use super::committer::exemplars::PendingExemplar;
+use super::committer::{Given, Pending};
 use crate::head::Place;
 
 #[derive(Debug)]
 pub(super) struct Batch<'db> {
     db: &'db Db,
     samples: Vec<Pending>,
+    exemplars: Vec<PendingExemplar>,
     metadata: Vec<(String, Metadata)>,
     /// The series that was found last: no need to look whether it is there.
     found: Option<SeriesRef>,
@@ -22,15 +24,22 @@ pub(super) struct Batch<'db> {
 impl<'db> Batch<'db> {
     pub(super) fn new(db: &'db Db) -> Self {
         let samples = db.spare_batches.lock().pop().unwrap_or_default();
-        Self { db, samples, metadata: Vec::new(), found: None }
+        Self { db, samples, exemplars: Vec::new(), metadata: Vec::new(), found: None }
+    }
+
+    #[inline]
+    fn place(&self, series: SeriesRef) -> Result<Place, AppendError> {
+        let place = Place::from(series);
+        if self.found == Some(series) || self.db.head.contains(place) {
+            Ok(place)
+        } else {
+            Err(AppendError::UnknownSeries(series))
+        }
     }
 
     #[inline]
     fn add(&mut self, series: SeriesRef, point: Point) -> Result<(), AppendError> {
-        let place = Place::from(series);
-        if self.found != Some(series) && !self.db.head.contains(place) {
-            return Err(AppendError::UnknownSeries(series));
-        }
+        let place = self.place(series)?;
         let given = self.samples.len() as u32;
         self.samples.push(Pending { place, given, point });
         Ok(())
@@ -74,7 +83,9 @@ impl Appender for Batch<'_> {
         self.add(series, Point { timestamp: at, value: SampleValue::Histogram(histogram) })
     }
 
-    fn exemplar(&mut self, _series: SeriesRef, _exemplar: Exemplar) -> Result<(), AppendError> {
+    fn exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError> {
+        let place = self.place(series)?;
+        self.exemplars.push(PendingExemplar { place, exemplar });
         Ok(())
     }
 
@@ -86,7 +97,11 @@ impl Appender for Batch<'_> {
     }
 
     fn commit(mut self: Box<Self>) -> Result<Appended, AppendError> {
-        self.db.commit(&mut self.samples, &self.metadata)
+        self.db.commit(Given {
+            samples: &mut self.samples,
+            exemplars: &mut self.exemplars,
+            metadata: &self.metadata,
+        })
     }
 }
 

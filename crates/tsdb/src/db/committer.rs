@@ -4,6 +4,8 @@
 //! - COMMIT-2: what is applied is exactly what was logged, in that order, so that replay ends in the
 //!   same state.
 
+pub(super) mod exemplars;
+
 use std::io;
 
 use model::{Metadata, Point, SampleValue, Timestamp, is_stale};
@@ -11,7 +13,6 @@ use storage::{AppendError, Appended, RejectReason, Rejected};
 
 use super::blocks::Blocks;
 use super::past::Past;
-
 use crate::head::index::Index;
 use crate::head::metadata::metric_names;
 use crate::head::series::Series;
@@ -21,6 +22,15 @@ use crate::metrics::Metrics;
 use crate::wal::record::points::PointRecords;
 use crate::wal::record::{LoggedMetadata, RecordBuilder};
 use crate::wal::writer::LogWriter;
+use exemplars::{ExemplarPlan, PendingExemplar};
+
+/// What a batch holds.
+#[derive(Debug)]
+pub(super) struct Given<'a> {
+    pub(super) samples: &'a mut [Pending],
+    pub(super) exemplars: &'a mut [PendingExemplar],
+    pub(super) metadata: &'a [(String, Metadata)],
+}
 
 /// A sample as it was given to an appender.
 #[derive(Clone, Debug)]
@@ -68,6 +78,7 @@ pub(super) struct Committer {
     planned: Vec<Planned>,
     unlogged: Vec<Place>,
     past: Past,
+    exemplars: ExemplarPlan,
     series_record: RecordBuilder,
     metadata_record: RecordBuilder,
     points: PointRecords,
@@ -97,6 +108,7 @@ impl Committer {
             planned: Vec::new(),
             unlogged: Vec::new(),
             past: Past::default(),
+            exemplars: ExemplarPlan::default(),
             series_record: RecordBuilder::new(),
             metadata_record: RecordBuilder::new(),
             points: PointRecords::new(),
@@ -110,12 +122,13 @@ impl Committer {
         blocks: &Blocks,
         metrics: &Metrics,
         rules: Rules,
-        samples: &mut [Pending],
-        metadata: &[(String, Metadata)],
+        given: Given<'_>,
     ) -> Result<Appended, AppendError> {
+        let Given { samples, exemplars, metadata } = given;
         let total = samples.len() as u64;
         self.past.look(head, blocks, rules, samples);
         let outcome = self.check(head, rules, samples)?;
+        self.exemplars.check(head, rules, exemplars, &mut self.unlogged)?;
         self.build_records(head, metadata)?;
         self.log(metrics)?;
         self.apply(head, metadata);
@@ -127,7 +140,9 @@ impl Committer {
         for (_, rejected) in &outcome.rejected {
             metrics.rejected(rejected.reason).inc();
         }
-        Ok(outcome.into_appended(total))
+        let mut appended = outcome.into_appended(total);
+        self.exemplars.account(metrics, &mut appended);
+        Ok(appended)
     }
 
     /// Decides about each sample (COMMIT-1).
@@ -236,7 +251,8 @@ impl Committer {
     fn log(&mut self, metrics: &Metrics) -> Result<(), AppendError> {
         let series = [&self.series_record, &self.metadata_record];
         let series = series.into_iter().filter(|r| !r.is_empty()).map(RecordBuilder::bytes);
-        let records: Vec<&[u8]> = series.chain(self.points.records()).collect();
+        let records: Vec<&[u8]> =
+            series.chain(self.points.records()).chain(self.exemplars.record()).collect();
         if records.is_empty() {
             return Ok(());
         }
@@ -292,13 +308,14 @@ impl Committer {
         if let (Some(oldest), Some(newest)) = (times.clone().min(), times.max()) {
             head.bounds.include(oldest, newest);
         }
+        self.exemplars.apply(head);
         remember_metadata(head, metadata);
         head.snapshots.publish(self.commits);
     }
 
-    /// The number of samples that the last commit stored.
-    pub(super) fn stored(&self) -> usize {
-        self.planned.len()
+    /// Whether the last commit stored anything that senders forward.
+    pub(super) fn has_stored(&self) -> bool {
+        !self.planned.is_empty() || self.exemplars.new_exemplars() > 0
     }
 }
 
@@ -398,6 +415,6 @@ impl Outcome {
         let (stored, histograms) = (total - self.rejected.len() as u64, self.histograms);
         self.rejected.sort_unstable_by_key(|&(given, _)| given);
         let rejected = self.rejected.into_iter().map(|(_, rejected)| rejected).collect();
-        Appended { samples: stored - histograms, histograms, exemplars: 0, rejected }
+        Appended { samples: stored - histograms, histograms, rejected, ..Appended::default() }
     }
 }

@@ -2,13 +2,14 @@
 
 use std::collections::BTreeSet;
 
-use model::{Labels, Matcher, Metadata, Sample, TimeRange};
+use model::{Exemplar, Labels, Matcher, Metadata, Sample, TimeRange};
 use roaring::RoaringBitmap;
 use storage::{Columns, LabelQuery, Query, QueryError, Selection, SeriesSet};
 
 use super::merged::MergedSet;
 use super::{Db, read};
 use crate::block::Block;
+use crate::head::exemplars;
 
 impl Query for Db {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError> {
@@ -50,6 +51,10 @@ impl Query for Db {
 
     fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError> {
         Ok(self.head.metadata.lock().list(metric))
+    }
+
+    fn exemplars(&self, query: &LabelQuery) -> Result<Vec<(Labels, Vec<Exemplar>)>, QueryError> {
+        Ok(exemplars::select(&self.head.exemplars, query.range, &query.matcher_sets))
     }
 
     fn latest(&self, selection: &Selection) -> Result<Vec<(Labels, Sample)>, QueryError> {

@@ -1,7 +1,7 @@
 //! Brings the head back from the log.
 //!
 //! ```text
-//! segments ──read ahead──► records ──Replay──► series, metadata
+//! segments ──read ahead──► records ──Replay──► series, metadata, exemplars
 //!             (a thread)                └─────► samples, by shard ──► Workers (threads)
 //! ```
 //! `wal/` holds everything, `wbl/` once more what arrived out of order. Of the former, samples that
@@ -24,10 +24,12 @@ use model::{Labels, Point};
 use tracing::{error, info, warn};
 
 use crate::head::Head;
+use crate::head::exemplars::Verdict;
 use crate::head::series::Series;
-use crate::log::LoggedSample;
+use crate::log::{LoggedExemplar, LoggedSample};
 use crate::metrics::Metrics;
 use crate::wal::checkpoint;
+use crate::wal::record::exemplars::ExemplarsRecord;
 use crate::wal::record::{
     BadRecord, LoggedMetadata, MetadataRecord, Record, SamplesRecord, SeriesRecord, holds_data,
 };
@@ -145,6 +147,7 @@ impl Replay<'_> {
             Record::Series(entries) => self.series(entries),
             Record::Samples(entries) => self.samples(entries, workers),
             Record::Metadata(entries) => self.metadata(entries),
+            Record::Exemplars(entries) => self.exemplars(entries),
             Record::Other(kind) => {
                 self.passed_over += u64::from(holds_data(kind));
                 Ok(())
@@ -180,6 +183,27 @@ impl Replay<'_> {
             }
             match place_of(series) {
                 Some(place) => workers.push(Routed { place, point: sample.into() }),
+                None => self.unknown += 1,
+            }
+        }
+        Ok(())
+    }
+
+    /// They come in the order in which they were kept.
+    fn exemplars(&mut self, entries: ExemplarsRecord<'_>) -> Result<(), BadRecord> {
+        let index = self.head.index.read();
+        let mut kept = self.head.exemplars.write();
+        let valid_from = self.head.bounds.valid_from();
+        for logged in entries {
+            let LoggedExemplar { series, exemplar } = logged?;
+            if exemplar.timestamp < valid_from {
+                continue;
+            }
+            match index.labels_of_number(series) {
+                Some(labels) if kept.check(&labels, &[], &exemplar) == Verdict::New => {
+                    kept.push(&labels, exemplar);
+                }
+                Some(_) => {}
                 None => self.unknown += 1,
             }
         }

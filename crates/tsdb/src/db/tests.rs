@@ -1,6 +1,6 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Labels, MatchOp, Matcher, MetricType, STALE_NAN, Sample};
+use model::{Labels, MatchOp, Matcher, Metadata, MetricType, STALE_NAN, Sample};
 use prometheus::Registry;
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -11,6 +11,9 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::log::LoggedSample;
+
+#[path = "tests/exemplars.rs"]
+mod exemplars;
 
 const HOUR: i64 = 3600 * 1000;
 

@@ -9,11 +9,12 @@ use std::{fs, io};
 use model::Timestamp;
 
 use super::compression::Compression;
+use super::record::exemplars::ExemplarsBuilder;
 use super::record::{Record, RecordBuilder};
 use super::segment::{SegmentError, SegmentReader};
 use super::writer::LogWriter;
 use super::{SEGMENT_BYTES, list_segments, segment_path, sync_dir};
-use crate::log::LogSeries;
+use crate::log::{LogSeries, LoggedExemplar};
 
 const PREFIX: &str = "checkpoint.";
 const UNFINISHED: &str = ".tmp";
@@ -41,7 +42,7 @@ fn path(dir: &Path, covered: u32) -> PathBuf {
 }
 
 /// Replaces the newest checkpoint and the segments up to `last` by a new checkpoint, which keeps the
-/// samples from `since` on of the series that `keep` names.
+/// samples and exemplars from `since` on of the series that `keep` names.
 pub(crate) fn write(
     dir: &Path,
     last: u32,
@@ -79,6 +80,7 @@ fn fill(
         writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES, compression)?,
         series: RecordBuilder::new(),
         samples: RecordBuilder::new(),
+        exemplars: ExemplarsBuilder::default(),
     };
     let first = match newest(dir)? {
         Some((path, covered)) => {
@@ -138,6 +140,7 @@ struct Copy {
     writer: LogWriter,
     series: RecordBuilder,
     samples: RecordBuilder,
+    exemplars: ExemplarsBuilder,
 }
 
 impl Copy {
@@ -175,22 +178,33 @@ impl Copy {
                         }
                     }
                 }
+                Record::Exemplars(exemplars) => {
+                    for logged in exemplars {
+                        let LoggedExemplar { series, exemplar } = logged.map_err(bad)?;
+                        if exemplar.timestamp >= since && keep(series) {
+                            self.exemplars.push(series, &exemplar);
+                        }
+                    }
+                }
                 Record::Metadata(_) | Record::Other(_) => {}
             }
-            if self.series.bytes().len() + self.samples.bytes().len() >= RECORD_BYTES {
+            let bytes = [self.series.bytes(), self.samples.bytes(), self.exemplars.bytes()];
+            if bytes.iter().map(|bytes| bytes.len()).sum::<usize>() >= RECORD_BYTES {
                 self.flush()?;
             }
         }
     }
 
-    /// Series first, so that samples never precede their series.
+    /// Series first, so that samples never precede their series, and exemplars never their samples.
     fn flush(&mut self) -> io::Result<()> {
-        for record in [&mut self.series, &mut self.samples] {
+        for record in [self.series.bytes(), self.samples.bytes(), self.exemplars.bytes()] {
             if !record.is_empty() {
-                self.writer.write(&[record.bytes()])?;
-                record.clear();
+                self.writer.write(&[record])?;
             }
         }
+        self.series.clear();
+        self.samples.clear();
+        self.exemplars.clear();
         Ok(())
     }
 }

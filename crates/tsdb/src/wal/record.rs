@@ -1,24 +1,28 @@
 //! What a record of the log says, once its fragments are joined and decompressed.
 //!
 //! ```text
-//! series   := 1 | (id u64 | n uvarint | (name text | value text)*n)*
+//! series   := 1 | (id u64 | labels)*
 //! samples  := 2 | id0 u64 | t0 i64 | (id-id0 varint | t-t0 varint | value f64)*
 //! deleted  := 3 | (id u64 | start varint | end varint)*
+//! labels   := n uvarint | (name text | value text)*n
 //! metadata := 6 | (id uvarint | type u8 | n uvarint | (field text | text)*n)*
 //! ```
-//! Fixed words are big-endian. Records of other kinds (exemplars, histograms) are passed over.
+//! Fixed words are big-endian. Records of other kinds (histograms) are passed over.
 //! - Source: Prometheus `tsdb/record/record.go`.
 
+pub(crate) mod exemplars;
 pub(crate) mod points;
 
 use model::{Metadata, MetricType, Sample, Timestamp};
 
 use crate::codec::{Decoder, put_text, put_uvarint, put_varint};
 use crate::log::{LogSeries, LoggedSample};
+use exemplars::ExemplarsRecord;
 
 const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
 const TOMBSTONES: u8 = 3;
+const EXEMPLARS: u8 = 4;
 const METADATA: u8 = 6;
 
 const HELP: &str = "HELP";
@@ -36,7 +40,8 @@ pub(crate) enum Record<'a> {
     Series(SeriesRecord<'a>),
     Samples(SamplesRecord<'a>),
     Metadata(MetadataRecord<'a>),
-    /// Deleted ranges, exemplars, histograms and whatever later versions add.
+    Exemplars(ExemplarsRecord<'a>),
+    /// Deleted ranges, histograms and whatever later versions add.
     Other(u8),
 }
 
@@ -47,6 +52,7 @@ impl<'a> Record<'a> {
             SERIES => Ok(Self::Series(SeriesRecord(decoder))),
             SAMPLES => SamplesRecord::new(decoder).map(Self::Samples),
             METADATA => Ok(Self::Metadata(MetadataRecord(decoder))),
+            EXEMPLARS => ExemplarsRecord::new(decoder).map(Self::Exemplars),
             kind => Ok(Self::Other(kind)),
         }
     }
@@ -61,14 +67,18 @@ pub(crate) type LabelPairs<'a> = Vec<(&'a str, &'a str)>;
 impl<'a> SeriesRecord<'a> {
     fn entry(&mut self) -> Option<(LogSeries, LabelPairs<'a>)> {
         let id = self.0.u64()?;
-        let count = self.0.uvarint()?;
-        let mut pairs = Vec::with_capacity(count.min(64) as usize);
-        for _ in 0..count {
-            pairs.push((self.0.text()?, self.0.text()?));
-        }
-        put_in_order(&mut pairs);
-        Some((LogSeries(id), pairs))
+        Some((LogSeries(id), take_labels(&mut self.0)?))
     }
+}
+
+fn take_labels<'a>(decoder: &mut Decoder<'a>) -> Option<LabelPairs<'a>> {
+    let count = decoder.uvarint()?;
+    let mut pairs = Vec::with_capacity(count.min(64) as usize);
+    for _ in 0..count {
+        pairs.push((decoder.text()?, decoder.text()?));
+    }
+    put_in_order(&mut pairs);
+    Some(pairs)
 }
 
 /// For records of other writers: sorts by name, and leaves out labels without a value; of labels with
@@ -166,6 +176,14 @@ impl Iterator for MetadataRecord<'_> {
     }
 }
 
+fn put_labels<'l>(out: &mut Vec<u8>, labels: impl Iterator<Item = (&'l str, &'l str)> + Clone) {
+    put_uvarint(out, labels.clone().count() as u64);
+    for (name, value) in labels {
+        put_text(out, name);
+        put_text(out, value);
+    }
+}
+
 fn next_entry<T>(at_end: bool, entry: impl FnOnce() -> Option<T>) -> Option<Result<T, BadRecord>> {
     if at_end { None } else { Some(entry().ok_or(BadRecord)) }
 }
@@ -202,11 +220,7 @@ impl RecordBuilder {
     ) {
         self.start(SERIES);
         self.bytes.extend(id.0.to_be_bytes());
-        put_uvarint(&mut self.bytes, labels.clone().count() as u64);
-        for (name, value) in labels {
-            put_text(&mut self.bytes, name);
-            put_text(&mut self.bytes, value);
-        }
+        put_labels(&mut self.bytes, labels);
     }
 
     pub(crate) fn sample(&mut self, logged: LoggedSample) {

@@ -52,6 +52,7 @@ proptest! {
             Ok(Record::Series(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Samples(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Metadata(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Exemplars(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Other(_)) | Err(BadRecord) => {}
         }
     }
