@@ -10,7 +10,7 @@
 use std::io::Write as _;
 
 use model::histogram::FloatHistogram;
-use model::{Labels, Timestamp};
+use model::{Exemplar, Labels, Timestamp};
 
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
@@ -101,6 +101,17 @@ pub(crate) fn histogram_sample(out: &mut Vec<u8>, at: Timestamp, histogram: &Flo
         out.push(b']');
     }
     out.extend_from_slice(b"}]");
+}
+
+/// `{"labels":{…},"value":"1","timestamp":1435781451.781}`
+pub(crate) fn exemplar(out: &mut Vec<u8>, exemplar: &Exemplar) {
+    out.extend_from_slice(b"{\"labels\":");
+    labels(out, &exemplar.labels);
+    out.extend_from_slice(b",\"value\":\"");
+    number(out, exemplar.value);
+    out.extend_from_slice(b"\",\"timestamp\":");
+    timestamp(out, exemplar.timestamp);
+    out.push(b'}');
 }
 
 /// `[1435781451.5,"1"]`: a scalar.

@@ -11,6 +11,7 @@ mod ast_json;
 mod cors;
 mod endpoint;
 mod error;
+mod exemplars;
 mod form;
 mod json;
 mod labels;
@@ -105,6 +106,7 @@ pub fn router(state: State, others: Router) -> Router {
     let api = Arc::new(Api::new(state));
     let guarded = Router::new()
         .merge(query::router())
+        .merge(exemplars::router())
         .merge(labels::router())
         .merge(metadata::router())
         .merge(status_pages::router())

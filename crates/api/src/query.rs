@@ -18,7 +18,6 @@ pub(crate) fn router() -> Router<Arc<Api>> {
     Router::new()
         .route("/api/v1/query", get_or_post(instant))
         .route("/api/v1/query_range", get_or_post(range))
-        .route("/api/v1/query_exemplars", get_or_post(exemplars))
         .route("/api/v1/format_query", get_or_post(format))
         .route("/api/v1/parse_query", get_or_post(parse))
 }
@@ -65,18 +64,6 @@ fn range(call: &Call<'_>) -> Result<Reply, ApiError> {
         other => other.into(),
     })?;
     Ok(reply(call, answer, limit))
-}
-
-/// Exemplars are not kept yet: a query that can be read has none. Grafana asks on load, with times
-/// in milliseconds, and must not be refused.
-fn exemplars(call: &Call<'_>) -> Result<Reply, ApiError> {
-    let range = call.form.time_range()?;
-    if range.end < range.start {
-        return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
-    }
-    promql::parse(call.form.value("query"))
-        .map_err(|error| ApiError::bad_data(error.to_string()))?;
-    Reply::value(&[(); 0])
 }
 
 fn format(call: &Call<'_>) -> Result<Reply, ApiError> {

@@ -86,7 +86,16 @@ const SAME: &[(&str, Parameters)] = &[
     ("alerts", &[]),
     ("scrape_pools", &[]),
     ("alertmanagers", &[]),
+    // Exemplars.
     ("query_exemplars", &[("query", "test"), ("start", "1724414400000"), ("end", "1724414401000")]),
+    ("query_exemplars", &[("query", "requests_total")]),
+    ("query_exemplars", &[("query", "{__name__!=\"\"}")]),
+    ("query_exemplars", &[("query", "odd_value"), ("start", "@100"), ("end", "@299.993")]),
+    (
+        "query_exemplars",
+        &[("query", "rate(requests_total{instance=~\"b.*\"}[1m]) + on () odd_label{text=\"é世\"}")],
+    ),
+    ("query_exemplars", &[("query", "up or none")]),
     ("format_query", &[("query", "sum(up)by(job)")]),
     ("format_query", &[("query", LONG_QUERIES[0])]),
     ("format_query", &[("query", LONG_QUERIES[1])]),

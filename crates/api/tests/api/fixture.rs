@@ -1,6 +1,6 @@
 //! The series that every test asks about: few, but with every kind of value, label and time.
 
-use model::{Metadata, MetricType, Sample, Timestamp};
+use model::{Exemplar, Metadata, MetricType, Sample, Timestamp};
 
 use crate::store::{Series, Store};
 
@@ -29,7 +29,8 @@ pub(crate) fn store() -> Store {
 pub(crate) fn series() -> Vec<Series> {
     let mut series = Vec::new();
     let mut add = |labels: &[(&str, &str)], samples| {
-        series.push(Series { labels: labels.iter().copied().collect(), samples });
+        let labels = labels.iter().copied().collect();
+        series.push(Series { labels, samples, exemplars: Vec::new() });
     };
     for (instance, up) in [("a:9100", 1.0), ("b:9100", 0.0)] {
         add(&[("__name__", "up"), ("instance", instance), ("job", "node")], samples(move |_| up));
@@ -61,6 +62,9 @@ pub(crate) fn series() -> Vec<Series> {
     let odd_times = [1, 10_010, 70_500, 130_999]
         .map(|millis| Sample { timestamp: START.plus_millis(millis), value: 1.0 });
     add(&[("__name__", "odd_time")], odd_times.to_vec());
+    for series in series.iter_mut().skip(1) {
+        series.exemplars = exemplars(&series.samples);
+    }
     series
 }
 
@@ -68,4 +72,14 @@ fn samples(value: impl Fn(i64) -> f64) -> Vec<Sample> {
     let samples = (0..SAMPLES)
         .map(|n| Sample { timestamp: START.plus_millis(n * STEP_MILLIS), value: value(n) });
     samples.collect()
+}
+
+/// One for every tenth sample, a little before it.
+fn exemplars(samples: &[Sample]) -> Vec<Exemplar> {
+    let exemplar = |(index, sample): (usize, &Sample)| Exemplar {
+        labels: [("trace_id", format!("\"{index}é<"))].into_iter().collect(),
+        value: sample.value,
+        timestamp: sample.timestamp.minus_millis(7),
+    };
+    samples.iter().step_by(10).enumerate().map(exemplar).collect()
 }

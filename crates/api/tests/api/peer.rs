@@ -3,8 +3,9 @@
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
 
+use model::Labels;
 use prost::Message as _;
-use proto::v1::{Label, Sample, TimeSeries, WriteRequest};
+use proto::v1::{Exemplar, Label, Sample, TimeSeries, WriteRequest};
 
 use crate::server::{Response, send};
 use crate::store::Series;
@@ -43,7 +44,8 @@ impl Prometheus {
             .arg(format!("--config.file={config}"))
             .arg(format!("--storage.tsdb.path={}", directory.path().join("data").display()))
             .arg(format!("--web.listen-address={address}"))
-            .args(["--web.enable-remote-write-receiver", "--log.level=error"])
+            .args(["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"])
+            .arg("--log.level=error")
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()
@@ -65,12 +67,19 @@ impl Prometheus {
     }
 
     pub(crate) async fn write(&self, series: &[Series]) {
-        let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
-        let timeseries = series.iter().map(|Series { labels, samples }| TimeSeries {
-            labels: labels.iter().map(label).collect(),
+        let timeseries = series.iter().map(|Series { labels, samples, exemplars }| TimeSeries {
+            labels: wire_labels(labels),
             samples: samples
                 .iter()
                 .map(|s| Sample { value: s.value, timestamp: s.timestamp.as_millis() })
+                .collect(),
+            exemplars: exemplars
+                .iter()
+                .map(|one| Exemplar {
+                    labels: wire_labels(&one.labels),
+                    value: one.value,
+                    timestamp: one.timestamp.as_millis(),
+                })
                 .collect(),
             ..TimeSeries::default()
         });
@@ -89,6 +98,11 @@ impl Prometheus {
     pub(crate) async fn get(&self, path_and_query: &str) -> Response {
         send(reqwest::Client::new().get(format!("{}{path_and_query}", self.base))).await
     }
+}
+
+fn wire_labels(labels: &Labels) -> Vec<Label> {
+    let label = |(name, value): (&str, &str)| Label { name: name.into(), value: value.into() };
+    labels.iter().map(label).collect()
 }
 
 impl Drop for Prometheus {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Labels, METRIC_NAME, Metadata, Sample};
+use model::{Exemplar, Labels, METRIC_NAME, Metadata, Sample};
 use storage::Append as _;
 use tempfile::TempDir;
 
@@ -11,6 +11,7 @@ use crate::fixture;
 pub(crate) struct Series {
     pub(crate) labels: Labels,
     pub(crate) samples: Vec<Sample>,
+    pub(crate) exemplars: Vec<Exemplar>,
 }
 
 /// A database that goes with its directory.
@@ -25,14 +26,16 @@ impl Store {
         let metrics = tsdb::Metrics::register(&prometheus::Registry::new()).unwrap();
         let db = tsdb::Db::open(tsdb::Options::new(directory.path()), metrics).unwrap();
         let mut batch = db.appender();
-        for Series { labels, samples } in series {
+        for Series { labels, samples, exemplars } in series {
             let series = batch.series(labels, None).unwrap();
             samples.iter().for_each(|sample| batch.sample(series, *sample).unwrap());
+            exemplars.iter().for_each(|one| batch.exemplar(series, one.clone()).unwrap());
         }
         for (family, metadata) in metadata {
             batch.metadata(family, metadata).unwrap();
         }
-        assert_eq!(batch.commit().unwrap().rejected, []);
+        let appended = batch.commit().unwrap();
+        assert_eq!((appended.rejected, appended.exemplars_dropped), (Vec::new(), Vec::new()));
         Self { db, _directory: directory }
     }
 
@@ -42,7 +45,7 @@ impl Store {
             let number = format!("{index:06}");
             let labels = [(METRIC_NAME, name), ("n", &number)].into_iter().collect();
             let sample = Sample { timestamp: fixture::START, value: index as f64 };
-            Series { labels, samples: vec![sample] }
+            Series { labels, samples: vec![sample], exemplars: Vec::new() }
         });
         Self::holding(&series.collect::<Vec<_>>(), &[])
     }
