@@ -32,6 +32,8 @@ pub struct Config {
     pub remote_write: Vec<RemoteWriteConfig>,
     /// `storage.tsdb.out_of_order_time_window`, where it is set.
     pub out_of_order_window: Option<Duration>,
+    /// `storage.exemplars.max_exemplars`, where it is set.
+    pub exemplars_max: Option<usize>,
     /// The file's content without its secrets, for `/api/v1/status/config`.
     pub shown: String,
 }
@@ -79,6 +81,7 @@ impl Config {
             missing_rule_files: rule_files.missing,
             alerting: yaml.alerting,
             remote_write: yaml.remote_write,
+            exemplars_max: yaml.storage.as_ref().and_then(StorageYaml::exemplars_max),
             out_of_order_window: yaml.storage.and_then(|s| s.tsdb?.out_of_order_time_window),
             shown: redact::without_secrets(text)?,
         };
@@ -147,8 +150,21 @@ struct GlobalYaml {
 #[serde(deny_unknown_fields)]
 struct StorageYaml {
     tsdb: Option<TsdbYaml>,
-    #[serde(default, rename = "exemplars")]
-    _exemplars: Unsupported,
+    exemplars: Option<ExemplarsYaml>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ExemplarsYaml {
+    /// Below 0 is 0, as in Prometheus.
+    max_exemplars: Option<i64>,
+}
+
+impl StorageYaml {
+    fn exemplars_max(&self) -> Option<usize> {
+        let max = self.exemplars.as_ref()?.max_exemplars?;
+        Some(usize::try_from(max).unwrap_or(0))
+    }
 }
 
 #[derive(Deserialize)]

@@ -32,6 +32,8 @@ pub(crate) struct Flags {
 pub(crate) struct StorageFlags {
     pub path: PathBuf,
     pub retention: Duration,
+    /// Exemplars in memory, where the configuration does not say.
+    pub exemplars_max: usize,
     /// Time between two `fsync`s of the log; zero: before every acknowledgement.
     pub wal_sync: Duration,
     pub wal_compression: tsdb::Compression,
@@ -98,6 +100,7 @@ const VALUES: &[Flag] = &[
         default: Some("15d"),
         help: "How long samples are kept, counted from the newest one",
     },
+    flag("storage.exemplars.max", "100000", "Exemplars to keep, the newest ones; 0: none"),
     flag("storage.wal-sync", "1s", "Time between two fsyncs of the log; 0: before every answer"),
     Flag {
         name: WAL_COMPRESSION,
@@ -151,6 +154,7 @@ impl Flags {
             storage: StorageFlags {
                 path: PathBuf::from(raw.text("storage.path")),
                 retention: raw.duration("storage.retention")?,
+                exemplars_max: raw.number("storage.exemplars.max")?,
                 wal_sync: raw.duration("storage.wal-sync")?,
                 wal_compression: raw.compression(WAL_COMPRESSION)?,
             },
@@ -221,11 +225,9 @@ impl<'a> Raw<'a> {
     }
 
     fn count(&self, name: &str) -> anyhow::Result<usize> {
-        let text = self.text(name);
-        match text.parse() {
-            Ok(0) => bail!("--{name}: must be at least 1"),
-            Ok(count) => Ok(count),
-            Err(_) => bail!("--{name}: not a whole number: {text:?}"),
+        match self.number(name)? {
+            0 => bail!("--{name}: must be at least 1"),
+            count => Ok(count),
         }
     }
 
@@ -236,6 +238,11 @@ impl<'a> Raw<'a> {
             "zstd" => Ok(tsdb::Compression::Zstd),
             other => bail!("--{name}: want none, snappy or zstd, not {other:?}"),
         }
+    }
+
+    fn number(&self, name: &str) -> anyhow::Result<usize> {
+        let text = self.text(name);
+        text.parse().ok().with_context(|| format!("--{name}: not a whole number: {text:?}"))
     }
 
     fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
@@ -276,6 +283,7 @@ mod tests {
         assert_eq!(flags.web.listen_address.to_string(), "127.0.0.1:9301");
         assert_eq!(flags.web.external_url, "http://127.0.0.1:9301");
         assert_eq!(flags.storage.retention, Duration::from_secs(15 * 86_400));
+        assert_eq!(flags.storage.exemplars_max, 100_000);
         assert_eq!(flags.effective["query.timeout"], "2m");
         assert_eq!(flags.effective["web.enable-lifecycle"], "false");
     }
@@ -288,6 +296,7 @@ mod tests {
                 "--storage.tsdb.path=/x",
                 "--storage.tsdb.retention.time=2h",
                 "--storage.tsdb.wal-compression-type=zstd",
+                "--storage.exemplars.max=0",
                 "--web.listen-address=:9999",
                 "--web.enable-lifecycle",
                 "--web.external-url=http://central/",
@@ -297,6 +306,7 @@ mod tests {
         assert_eq!(flags.storage.path, PathBuf::from("/x"));
         assert_eq!(flags.storage.retention, Duration::from_secs(7200));
         assert_eq!(flags.storage.wal_compression, tsdb::Compression::Zstd);
+        assert_eq!(flags.storage.exemplars_max, 0);
         assert_eq!(flags.web.listen_address.to_string(), "0.0.0.0:9999");
         assert_eq!(flags.web.external_url, "http://central");
         assert!(flags.web.enable_lifecycle);
@@ -311,6 +321,7 @@ mod tests {
         }
         check("--query.timeout=soon", "--query.timeout: not a valid duration string: \"soon\"");
         check("--query.max-samples=-1", "--query.max-samples: not a whole number: \"-1\"");
+        check("--storage.exemplars.max=-1", "--storage.exemplars.max: not a whole number: \"-1\"");
         check("--query.max-concurrency=0", "--query.max-concurrency: must be at least 1");
         check(
             "--storage.wal-compression-type=gzip",

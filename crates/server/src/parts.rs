@@ -35,6 +35,8 @@ pub(crate) struct Parts {
     external_labels: watch::Sender<Labels>,
     external_url: String,
     out_of_order_window: Duration,
+    /// Where the configuration does not say.
+    exemplars_max: usize,
 }
 
 /// Alerts leave the rules here and go to the Alertmanagers.
@@ -104,6 +106,7 @@ impl Parts {
             external_labels,
             external_url,
             out_of_order_window,
+            exemplars_max: flags.storage.exemplars_max,
         })
     }
 
@@ -118,6 +121,7 @@ impl Parts {
             ..rules::Settings::default()
         };
         self.senders.apply(&config.remote_write, external_labels).await?;
+        self.db.set_exemplars_max(config.exemplars_max.unwrap_or(self.exemplars_max));
         self.notifier.apply(config.alerting, external_labels.clone());
         self.external_labels.send_replace(external_labels.clone());
         self.rules.apply(config.rule_groups, settings);
@@ -186,6 +190,7 @@ async fn open_storage(
     let options = tsdb::Options {
         retention: Some(flags.storage.retention),
         out_of_order_window: out_of_order_window(tier, config),
+        exemplars_max: config.exemplars_max.unwrap_or(flags.storage.exemplars_max),
         sync_before_ack: flags.storage.wal_sync.is_zero(),
         log_compression: flags.storage.wal_compression,
         clock: Some(now),

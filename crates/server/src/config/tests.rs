@@ -32,6 +32,7 @@ alerting:
   - static_configs: [{targets: ['127.0.0.1:9093']}]
 storage:
   tsdb: {out_of_order_time_window: 30m}
+  exemplars: {max_exemplars: 7}
 ",
     )
     .unwrap();
@@ -41,6 +42,14 @@ storage:
     assert_eq!(config.remote_write.len(), 1);
     assert_eq!(config.alerting.alertmanagers.len(), 1);
     assert_eq!(config.out_of_order_window, Some(Duration::from_secs(1800)));
+    assert_eq!(config.exemplars_max, Some(7));
+}
+
+#[test]
+fn a_negative_number_of_exemplars_is_none() {
+    let config = parse("storage: {exemplars: {max_exemplars: -1}}").unwrap();
+    assert_eq!(config.exemplars_max, Some(0));
+    assert_eq!(parse("storage: {exemplars: {}}").unwrap().exemplars_max, None);
 }
 
 #[test]
