@@ -9,12 +9,12 @@
 //!   `tombstones`, are read when the database opens).
 //! - Source: Prometheus `tsdb/docs/format/`.
 
-mod chunks;
-mod index_reader;
-mod index_writer;
+pub(crate) mod chunks;
+pub(crate) mod index_reader;
+pub(crate) mod index_writer;
 pub(crate) mod meta;
 mod select;
-mod tombstones;
+pub(crate) mod tombstones;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -172,6 +172,17 @@ impl Block {
         Ok(values)
     }
 
+    /// The values of `name`, in order, each with the series that have it.
+    pub(crate) fn postings_of(
+        &self,
+        name: &str,
+    ) -> impl Iterator<Item = Result<(&str, RoaringBitmap), QueryError>> {
+        self.index.values(name).map(|entry| {
+            let (value, postings) = entry.map_err(|e| self.bad_index(e))?;
+            Ok((value, self.index.postings(postings).map_err(|e| self.bad_index(e))?))
+        })
+    }
+
     pub(crate) fn symbols(&self) -> Result<Vec<&str>, QueryError> {
         self.index.symbols().collect::<Result<_, _>>().map_err(|e| self.bad_index(e))
     }
@@ -267,21 +278,30 @@ fn samples_in(chunk: &[u8]) -> u64 {
     chunk.first_chunk().map_or(0, |&count| u64::from(u16::from_be_bytes(count)))
 }
 
-/// The directories of finished blocks; removes what a crash left of others.
+/// The directories of finished blocks.
 pub(crate) fn list(data: &Path) -> io::Result<Vec<PathBuf>> {
     let mut blocks = Vec::new();
     for entry in fs::read_dir(data)? {
         let entry = entry?;
-        let name = entry.file_name();
-        let Some(name) = name.to_str() else { continue };
-        if name.ends_with(BEING_WRITTEN) || name.ends_with(BEING_REMOVED) {
-            fs::remove_dir_all(entry.path())?;
-        } else if Ulid::parse(name).is_some() {
+        if entry.file_name().to_str().and_then(Ulid::parse).is_some() {
             blocks.push(entry.path());
         }
     }
     blocks.sort();
     Ok(blocks)
+}
+
+/// Removes what a crash left of blocks that were being written or removed.
+pub(crate) fn clean_up(data: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(data)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let is_part = |name: &str| name.ends_with(BEING_WRITTEN) || name.ends_with(BEING_REMOVED);
+        if name.to_str().is_some_and(is_part) {
+            fs::remove_dir_all(entry.path())?;
+        }
+    }
+    Ok(())
 }
 
 pub(crate) fn remove_block(dir: &Path) -> io::Result<()> {
@@ -291,7 +311,7 @@ pub(crate) fn remove_block(dir: &Path) -> io::Result<()> {
     fs::remove_dir_all(going)
 }
 
-fn directory_bytes(dir: &Path) -> io::Result<u64> {
+pub(crate) fn directory_bytes(dir: &Path) -> io::Result<u64> {
     let mut bytes = 0;
     for entry in fs::read_dir(dir)? {
         let entry = entry?;

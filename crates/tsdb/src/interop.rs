@@ -22,9 +22,9 @@ const START: i64 = 1_700_000_000_000;
 const MINUTE: i64 = 60_000;
 const INSTALL: &str = "missing peer; install it by: apt-get install prometheus";
 
-type Contents = BTreeMap<Labels, Vec<Sample>>;
+pub(crate) type Contents = BTreeMap<Labels, Vec<Sample>>;
 
-fn open(dir: &Path) -> Arc<Db> {
+pub(crate) fn open(dir: &Path) -> Arc<Db> {
     let mut options = Options::new(dir);
     options.segment_bytes_max = 64 * 1024;
     options.out_of_order_window = Duration::from_secs(7200);
@@ -68,7 +68,7 @@ fn labels(series: usize) -> Labels {
         .collect()
 }
 
-fn promtool(arguments: &[&str], path: &Path) -> Output {
+pub(crate) fn promtool(arguments: &[&str], path: &Path) -> Output {
     let output = Command::new("promtool").args(arguments).arg(path).output().expect(INSTALL);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     output
@@ -143,7 +143,7 @@ fn our_chunks_are_prometheus_chunks_bit_for_bit() {
 
 /// Series in blocks, a checkpoint, several segments and the late log, written over restarts; some
 /// samples are repeated.
-fn write_directory(dir: &Path) -> Contents {
+pub(crate) fn write_directory(dir: &Path) -> Contents {
     for part in 0..4 {
         let db = open(dir);
         for i in part * 100 - 1..(part + 1) * 100 {
@@ -298,7 +298,7 @@ impl Drop for Prometheus {
 }
 
 /// What is on the disk besides when we are killed.
-fn leave_chunks_of_the_head(dir: &Path) {
+pub(crate) fn leave_chunks_of_the_head(dir: &Path) {
     let db = open(dir);
     db.spill_eagerly();
     db.maintain().unwrap();

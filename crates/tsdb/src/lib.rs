@@ -11,6 +11,7 @@
 //! database calls [`Db::sync`] and [`Db::maintain`] by a timer.
 
 pub mod db;
+pub mod inspect;
 pub mod log;
 pub mod metrics;
 

@@ -68,27 +68,33 @@ impl ChunkWriter {
     }
 }
 
+/// The chunk files of a block, in the order in which references count them.
+pub(crate) fn chunk_files(dir: &Path) -> io::Result<Vec<PathBuf>> {
+    let paths = fs::read_dir(dir)?.map(|entry| Ok(entry?.path()));
+    let mut paths = paths.collect::<io::Result<Vec<_>>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
 #[derive(Debug)]
-pub(super) struct ChunkReader {
+pub(crate) struct ChunkReader {
     files: Vec<Mapped>,
 }
 
 impl ChunkReader {
-    pub(super) fn open(dir: &Path) -> io::Result<Self> {
-        let mut paths: Vec<PathBuf> =
-            fs::read_dir(dir)?.map(|entry| Ok(entry?.path())).collect::<io::Result<_>>()?;
-        paths.sort();
-        let files = paths.iter().map(|path| {
-            let file = Mapped::open(path)?;
+    pub(crate) fn open(dir: &Path) -> io::Result<Self> {
+        let files = chunk_files(dir)?.into_iter().map(|path| {
+            let file = Mapped::open(&path)?;
             let valid = file.starts_with(&HEADER[..5]);
-            if valid { Ok(file) } else { Err(io::Error::other("not a chunk file of version 1")) }
+            let invalid = || format!("{} is not a chunk file of version 1", path.display());
+            if valid { Ok(file) } else { Err(io::Error::other(invalid())) }
         });
         Ok(Self { files: files.collect::<io::Result<_>>()? })
     }
 
     /// Encoding and data of a chunk; `None` where the reference leads nowhere or the checksum is
     /// wrong.
-    pub(super) fn get(&self, reference: u64) -> Option<(u8, &[u8])> {
+    pub(crate) fn get(&self, reference: u64) -> Option<(u8, &[u8])> {
         let file = self.files.get((reference >> 32) as usize)?;
         let mut rest = Decoder::new(file.get((reference & 0xffff_ffff) as usize..)?);
         let length = usize::try_from(rest.uvarint()?).ok()?;

@@ -231,19 +231,19 @@ fn table_names(bytes: &[u8], range: Range<usize>) -> Option<BTreeMap<String, Val
     Some(names)
 }
 
-struct TableEntry<'a> {
-    name: &'a str,
-    value: &'a str,
-    postings: usize,
+pub(crate) struct TableEntry<'a> {
+    pub(crate) name: &'a str,
+    pub(crate) value: &'a str,
+    pub(crate) postings: usize,
 }
 
-fn take_entry<'a>(rest: &mut Decoder<'a>) -> Option<TableEntry<'a>> {
+pub(crate) fn take_entry<'a>(rest: &mut Decoder<'a>) -> Option<TableEntry<'a>> {
     (rest.u8()? == 2).then_some(())?;
     let (name, value) = (rest.text()?, rest.text()?);
     Some(TableEntry { name, value, postings: usize::try_from(rest.uvarint()?).ok()? })
 }
 
-fn take_chunks(body: &mut Decoder<'_>) -> Option<Vec<ChunkMeta>> {
+pub(crate) fn take_chunks(body: &mut Decoder<'_>) -> Option<Vec<ChunkMeta>> {
     let mut chunks: Vec<ChunkMeta> = Vec::new();
     for _ in 0..body.uvarint()? {
         let previous = chunks.last();

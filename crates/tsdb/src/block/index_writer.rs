@@ -25,9 +25,9 @@ use model::Labels;
 use super::ChunkMeta;
 use crate::codec::{put_text, put_uvarint, put_varint};
 
-pub(super) const MAGIC: [u8; 4] = [0xBA, 0xAA, 0xD7, 0x00];
-pub(super) const VERSION: u8 = 2;
-pub(super) const SERIES_ALIGN: u64 = 16;
+pub(crate) const MAGIC: [u8; 4] = [0xBA, 0xAA, 0xD7, 0x00];
+pub(crate) const VERSION: u8 = 2;
+pub(crate) const SERIES_ALIGN: u64 = 16;
 
 #[derive(Debug)]
 pub(super) struct IndexWriter {

@@ -25,7 +25,7 @@ pub(super) fn write_none(path: &Path) -> io::Result<()> {
 }
 
 /// By series; none where there is no file.
-pub(super) fn read(path: &Path) -> io::Result<HashMap<u64, Vec<TimeRange>>> {
+pub(crate) fn read(path: &Path) -> io::Result<HashMap<u64, Vec<TimeRange>>> {
     match fs::read(path) {
         Ok(bytes) => parse(&bytes)
             .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidData, "tombstones are malformed")),

@@ -19,6 +19,7 @@ impl Blocks {
     /// Opens the blocks in `data`. One that cannot be opened is reported, counted and left alone; one
     /// that others replace is removed (its remover crashed).
     pub(super) fn open(data: &Path, metrics: &Metrics) -> io::Result<Self> {
+        block::clean_up(data)?;
         let mut blocks: Vec<Block> = Vec::new();
         for dir in block::list(data)? {
             match Block::open(&dir) {

@@ -22,7 +22,7 @@ use crate::codec::put_uvarint;
 use crate::log::LogSeries;
 use crate::mapped::Mapped;
 
-const HEADER: [u8; 8] = [0x01, 0x30, 0xBC, 0x91, 1, 0, 0, 0];
+pub(crate) const HEADER: [u8; 8] = [0x01, 0x30, 0xBC, 0x91, 1, 0, 0, 0];
 /// It takes this much to be worth a file.
 const FILE_BYTES_MIN: usize = 1 << 20;
 /// A file is finished at this size.
