@@ -9,6 +9,7 @@ pub mod demo;
 pub mod query;
 pub mod rule_tests;
 pub mod simulator;
+pub mod tsdb;
 
 pub mod client;
 pub mod ready;

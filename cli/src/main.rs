@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use cli::{check, demo, query, rule_tests, simulator};
+use cli::{check, demo, query, rule_tests, simulator, tsdb};
 
 /// Checks, asks and demonstrates a Watershed.
 #[derive(Debug, Parser)]
@@ -23,6 +23,8 @@ enum Command {
     Rules(rule_tests::RulesArgs),
     /// Ask a server that speaks the Prometheus HTTP API
     Query(query::QueryArgs),
+    /// Look into a data directory, with or without a server on it
+    Tsdb(tsdb::TsdbArgs),
     /// Run a whole tree on this machine
     Demo(demo::DemoArgs),
     /// Serve the synthetic fleet of the demo alone
@@ -35,6 +37,7 @@ async fn main() -> ExitCode {
         Command::Check(arguments) => check::run(&arguments),
         Command::Rules(arguments) => rule_tests::run(arguments).await,
         Command::Query(arguments) => query::run(arguments).await,
+        Command::Tsdb(arguments) => tsdb::run(&arguments),
         Command::Demo(arguments) => demo::run(arguments).await,
         Command::Simulator(arguments) => simulator::run(arguments).await,
     };
