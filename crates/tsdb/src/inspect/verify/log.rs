@@ -197,11 +197,8 @@ impl Contents<'_> {
                     orphans.samples += u64::from(self.is_orphan(series, sample.timestamp));
                 }
             }
-            Record::Metadata(entries) => {
-                for entry in entries {
-                    entry?;
-                }
-            }
+            Record::Exemplars(entries) => all_decode(entries)?,
+            Record::Metadata(entries) => all_decode(entries)?,
             Record::Other(kind) if kind > KIND_MAX => return Err(BadRecord),
             Record::Other(_) => {}
         }
@@ -220,4 +217,8 @@ impl Contents<'_> {
             Self::LateLog | Self::Snapshot => false,
         }
     }
+}
+
+fn all_decode<T>(mut entries: impl Iterator<Item = Result<T, BadRecord>>) -> Result<(), BadRecord> {
+    entries.try_for_each(|entry| entry.map(drop))
 }
