@@ -4,6 +4,7 @@ mod batch;
 mod blocks;
 mod committer;
 mod compact;
+mod durable;
 mod merged;
 mod past;
 mod query;
@@ -12,7 +13,7 @@ mod replay;
 
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{self, File};
+use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -37,6 +38,7 @@ use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
 use batch::Batch;
 use blocks::Blocks;
 use committer::{Committer, Given, Pending, Rules, logged_metadata};
+use durable::Durable;
 use replay::Replay;
 
 /// How far ahead of the clock samples may be.
@@ -104,9 +106,7 @@ pub struct Db {
     holds: Mutex<HashMap<String, LogPosition>>,
     hooks: RwLock<Vec<Box<dyn Fn() + Send + Sync>>>,
     spare_batches: Mutex<Vec<Vec<Pending>>>,
-    /// Held by whoever brings the log to the disk: a second one waits, or it would see nothing left
-    /// to do while the first may still fail.
-    syncing: Mutex<()>,
+    durable: Durable,
     /// Held by whoever maintains the database.
     maintenance: Mutex<Spill>,
     _lock: DirLock,
@@ -141,6 +141,7 @@ impl Db {
             head.bounds.written(range.end.plus_millis(1));
         }
         checkpoint::clean_up(&log_dir).map_err(io_error("clean", &log_dir))?;
+        durable::sync_segments(&log_dir).map_err(io_error("sync", &log_dir))?;
         let mut replay = Replay::new(&head, &metrics);
         let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
         let writer = |dir: &Path, segment| {
@@ -153,6 +154,7 @@ impl Db {
             None
         } else {
             fs::create_dir_all(&late_log_dir).map_err(io_error("create", &late_log_dir))?;
+            durable::sync_segments(&late_log_dir).map_err(io_error("sync", &late_log_dir))?;
             let next = replay.late_log(&late_log_dir).map_err(io_error("replay", &late_log_dir))?;
             Some(writer(&late_log_dir, next)?)
         };
@@ -163,7 +165,7 @@ impl Db {
         }
         let log_end = log_writer.position();
         let db = Self {
-            committer: Mutex::new(Committer::new(log_writer, late_writer, options.sync_before_ack)),
+            committer: Mutex::new(Committer::new(log_writer, late_writer)),
             options,
             log_dir,
             late_log_dir,
@@ -174,33 +176,12 @@ impl Db {
             holds: Mutex::default(),
             hooks: RwLock::default(),
             spare_batches: Mutex::default(),
-            syncing: Mutex::default(),
+            durable: Durable::default(),
             maintenance: Mutex::new(spill),
             _lock: lock,
         };
         db.update_gauges();
         Ok(Arc::new(db))
-    }
-
-    /// Brings everything acknowledged to the disk. Cheap when nothing was written since.
-    pub fn sync(&self) -> io::Result<()> {
-        let _turn = self.syncing.lock();
-        let of_log = |committer: &mut Committer| Some(committer.writer.take_unsynced());
-        let of_late =
-            |committer: &mut Committer| Some(committer.late_writer.as_mut()?.take_unsynced());
-        let log = of_log(&mut self.committer.lock()).unwrap_or_default();
-        if let Err((files, error)) = sync_all(log) {
-            self.committer.lock().writer.still_unsynced(files);
-            return Err(error);
-        }
-        let late = of_late(&mut self.committer.lock()).unwrap_or_default();
-        if let Err((files, error)) = sync_all(late) {
-            if let Some(writer) = &mut self.committer.lock().late_writer {
-                writer.still_unsynced(files);
-            }
-            return Err(error);
-        }
-        Ok(())
     }
 
     /// Moves what is old enough into blocks, merges blocks, drops what retention no longer keeps and
@@ -423,9 +404,16 @@ impl Db {
         let mut committer = self.committer.lock();
         let appended =
             committer.commit(&self.head, &self.blocks, &self.metrics, self.rules(), given)?;
-        let has_stored = committer.has_stored();
-        *self.log_end.lock() = committer.writer.position();
+        let (number, has_stored) = (committer.commits(), committer.has_stored());
+        let log_end = committer.writer.position();
+        *self.log_end.lock() = log_end;
         drop(committer);
+        if self.options.sync_before_ack {
+            self.sync_until(number).map_err(|cause| {
+                self.metrics.log_write_errors.inc();
+                AppendError::Log { segment: log_end.segment, cause }
+            })?;
+        }
         if has_stored {
             self.hooks.read().iter().for_each(|wake| wake());
         }
@@ -440,14 +428,6 @@ impl Db {
             valid_until: self.options.clock.map_or(Timestamp::MAX, |now| now().plus(AHEAD_MAX)),
             late_from: (!window.is_zero()).then(|| newest.minus(window)),
         }
-    }
-}
-
-/// Where that fails, the files are given back.
-fn sync_all(files: Vec<Arc<File>>) -> Result<(), (Vec<Arc<File>>, io::Error)> {
-    match files.iter().try_for_each(|file| file.sync_data()) {
-        Ok(()) => Ok(()),
-        Err(error) => Err((files, error)),
     }
 }
 

@@ -17,11 +17,11 @@ use crate::head::index::Index;
 use crate::head::metadata::metric_names;
 use crate::head::series::Series;
 use crate::head::{Head, Place};
-use crate::log::{LogPosition, LogSeries};
+use crate::log::LogSeries;
 use crate::metrics::Metrics;
 use crate::wal::record::points::PointRecords;
 use crate::wal::record::{LoggedMetadata, RecordBuilder};
-use crate::wal::writer::LogWriter;
+use crate::wal::writer::{LogWriter, UnsyncedTail};
 use exemplars::{ExemplarPlan, PendingExemplar};
 
 /// What a batch holds.
@@ -72,7 +72,6 @@ pub(super) struct Committer {
     /// The log of what arrives out of order.
     pub(super) late_writer: Option<LogWriter>,
     pub(super) is_closed: bool,
-    sync_before_ack: bool,
     commits: u64,
     // Reused from batch to batch.
     planned: Vec<Planned>,
@@ -85,6 +84,15 @@ pub(super) struct Committer {
     late_points: PointRecords,
 }
 
+/// What the disk may not have yet.
+#[derive(Debug)]
+pub(super) struct Unsynced {
+    pub(super) log: Vec<UnsyncedTail>,
+    pub(super) late_log: Vec<UnsyncedTail>,
+    /// The number of the newest commit in it.
+    pub(super) commits: u64,
+}
+
 /// What became of a batch, in numbers.
 #[derive(Debug, Default)]
 struct Outcome {
@@ -94,16 +102,11 @@ struct Outcome {
 }
 
 impl Committer {
-    pub(super) fn new(
-        writer: LogWriter,
-        late_writer: Option<LogWriter>,
-        sync_before_ack: bool,
-    ) -> Self {
+    pub(super) fn new(writer: LogWriter, late_writer: Option<LogWriter>) -> Self {
         Self {
             writer,
             late_writer,
             is_closed: false,
-            sync_before_ack,
             commits: 0,
             planned: Vec::new(),
             unlogged: Vec::new(),
@@ -258,12 +261,12 @@ impl Committer {
         }
         let result = match () {
             () if self.is_closed => Err(io::Error::other("the database is closed")),
-            () => write(&mut self.writer, &records, self.sync_before_ack),
+            () => self.writer.write(&records),
         };
         let late: Vec<&[u8]> = self.late_points.records().collect();
         let result = result.and_then(|start| match &mut self.late_writer {
             Some(late_writer) if !late.is_empty() => {
-                let written = write(late_writer, &late, self.sync_before_ack);
+                let written = late_writer.write(&late);
                 written.map(drop).inspect_err(|_| self.writer.rewind(start))
             }
             _ => Ok(()),
@@ -313,27 +316,41 @@ impl Committer {
         head.snapshots.publish(self.commits);
     }
 
+    /// The number of the newest commit.
+    pub(super) const fn commits(&self) -> u64 {
+        self.commits
+    }
+
+    pub(super) fn take_unsynced(&mut self) -> io::Result<Unsynced> {
+        let late_log = match &mut self.late_writer {
+            Some(writer) => writer.take_unsynced()?,
+            None => Vec::new(),
+        };
+        match self.writer.take_unsynced() {
+            Ok(log) => Ok(Unsynced { log, late_log, commits: self.commits }),
+            Err(error) => {
+                self.late_still_unsynced(late_log);
+                Err(error)
+            }
+        }
+    }
+
+    /// Gives back what could not be synced.
+    pub(super) fn still_unsynced(&mut self, unsynced: Unsynced) {
+        self.writer.still_unsynced(unsynced.log);
+        self.late_still_unsynced(unsynced.late_log);
+    }
+
+    fn late_still_unsynced(&mut self, tails: Vec<UnsyncedTail>) {
+        if let Some(writer) = &mut self.late_writer {
+            writer.still_unsynced(tails);
+        }
+    }
+
     /// Whether the last commit stored anything that senders forward.
     pub(super) fn has_stored(&self) -> bool {
         !self.planned.is_empty() || self.exemplars.new_exemplars() > 0
     }
-}
-
-/// Gives the position of what was written.
-fn write(writer: &mut LogWriter, records: &[&[u8]], sync: bool) -> io::Result<LogPosition> {
-    let start = writer.write(records)?;
-    if !sync {
-        return Ok(start);
-    }
-    let files = writer.take_unsynced();
-    for file in &files {
-        if let Err(error) = file.sync_data() {
-            writer.rewind(start);
-            writer.still_unsynced(files);
-            return Err(error);
-        }
-    }
-    Ok(start)
 }
 
 fn is_unlogged(head: &Head, place: Place) -> bool {

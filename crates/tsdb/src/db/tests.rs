@@ -12,6 +12,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::log::LoggedSample;
 
+#[path = "tests/durable.rs"]
+mod durable;
 #[path = "tests/exemplars.rs"]
 mod exemplars;
 

@@ -98,8 +98,8 @@ fn fill(
     if !metadata.is_empty() {
         copy.writer.write(&[metadata.bytes()])?;
     }
-    for file in copy.writer.take_unsynced() {
-        file.sync_all()?;
+    for tail in copy.writer.take_unsynced()? {
+        tail.file.sync_all()?;
     }
     sync_dir(unfinished)
 }

@@ -22,10 +22,18 @@ pub(crate) struct LogWriter {
     offset: u64,
     /// The file may hold something behind `offset`.
     tail_is_dirty: bool,
-    /// Files with bytes that no `sync` has covered.
-    unsynced: Vec<Arc<File>>,
+    unsynced: Vec<UnsyncedTail>,
     fragments: Vec<u8>,
     compressor: Compressor,
+}
+
+/// The end of a segment that no sync has covered.
+#[derive(Debug)]
+pub(crate) struct UnsyncedTail {
+    pub(crate) file: Arc<File>,
+    start: u64,
+    /// A sync failed: who knows what of it the kernel still means to write.
+    is_uncertain: bool,
 }
 
 impl LogWriter {
@@ -69,8 +77,9 @@ impl LogWriter {
         self.file.write_all_at(&self.fragments, self.offset)?;
         self.tail_is_dirty = false;
         self.offset += self.fragments.len() as u64;
-        if self.unsynced.last().is_none_or(|last| !Arc::ptr_eq(last, &self.file)) {
-            self.unsynced.push(Arc::clone(&self.file));
+        if self.unsynced.last().is_none_or(|tail| !Arc::ptr_eq(&tail.file, &self.file)) {
+            let file = Arc::clone(&self.file);
+            self.unsynced.push(UnsyncedTail { file, start: start.offset, is_uncertain: false });
         }
         Ok(start)
     }
@@ -95,14 +104,21 @@ impl LogWriter {
         self.tail_is_dirty = true;
     }
 
-    /// The files to sync so that all written so far is durable. If that fails, give them back by
+    /// What to sync so that all written so far is durable. If that fails, give it back by
     /// [`LogWriter::still_unsynced`].
-    pub(crate) fn take_unsynced(&mut self) -> Vec<Arc<File>> {
-        mem::take(&mut self.unsynced)
+    pub(crate) fn take_unsynced(&mut self) -> io::Result<Vec<UnsyncedTail>> {
+        for tail in &mut self.unsynced {
+            if tail.is_uncertain {
+                write_again(&tail.file, tail.start)?;
+                tail.is_uncertain = false;
+            }
+        }
+        Ok(mem::take(&mut self.unsynced))
     }
 
-    pub(crate) fn still_unsynced(&mut self, files: Vec<Arc<File>>) {
-        self.unsynced.splice(0..0, files);
+    pub(crate) fn still_unsynced(&mut self, mut tails: Vec<UnsyncedTail>) {
+        tails.iter_mut().for_each(|tail| tail.is_uncertain = true);
+        self.unsynced.splice(0..0, tails);
     }
 
     fn cut_dirty_tail(&mut self) -> io::Result<()> {
@@ -121,6 +137,20 @@ impl LogWriter {
             put_fragments(&mut self.fragments, self.offset, flag, data);
         }
         Ok(())
+    }
+}
+
+/// From the kernel's cache, which has it still.
+fn write_again(file: &File, start: u64) -> io::Result<()> {
+    let mut at = start;
+    let mut buffer = vec![0; 1 << 20];
+    loop {
+        let read = file.read_at(&mut buffer, at)?;
+        if read == 0 {
+            return Ok(());
+        }
+        file.write_all_at(&buffer[..read], at)?;
+        at += read as u64;
     }
 }
 

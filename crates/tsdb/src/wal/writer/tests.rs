@@ -100,3 +100,26 @@ fn what_was_taken_back_leaves_no_trace() {
     writer.write(&[b"next"]).unwrap();
     assert_eq!(read_all(dir.path()), (vec![b"kept".to_vec(), b"next".to_vec()], vec![]));
 }
+
+/// SYNC-2.
+#[test]
+fn what_a_failed_sync_left_is_written_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut writer = create(dir.path(), u64::MAX);
+    writer.write(&[&[1; 70_000]]).unwrap();
+    let path = segment_path(dir.path(), 0);
+    let written_since = |writer: &mut LogWriter| {
+        let file = File::options().write(true).open(&path).unwrap();
+        file.set_modified(std::time::UNIX_EPOCH).unwrap();
+        let tails = writer.take_unsynced().unwrap();
+        (tails, file.metadata().unwrap().modified().unwrap() != std::time::UNIX_EPOCH)
+    };
+    let (tails, written) = written_since(&mut writer);
+    assert!(tails.len() == 1 && !written);
+    writer.still_unsynced(tails);
+    let (tails, written) = written_since(&mut writer);
+    assert!(tails.len() == 1 && written);
+    assert_eq!(read_all(dir.path()), (vec![vec![1; 70_000]], vec![]));
+    let (tails, written) = written_since(&mut writer);
+    assert!(tails.is_empty() && !written);
+}
