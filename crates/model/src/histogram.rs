@@ -129,6 +129,13 @@ impl<N: Count> NativeHistogram<N> {
         self.schema = schema;
     }
 
+    /// Reads a resolution of later versions as the highest there is today.
+    pub fn reduce_reserved_resolution(&mut self) {
+        if self.schema <= SCHEMA_RESERVED_MAX {
+            self.reduce_resolution(SCHEMA_MAX);
+        }
+    }
+
     /// Whether a bucket holds less than it held in `previous`, which has the same schema.
     pub fn has_fallen_since(&self, previous: &Self) -> bool {
         any_fell(&self.positive, &previous.positive) || any_fell(&self.negative, &previous.negative)

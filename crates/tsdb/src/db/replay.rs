@@ -26,12 +26,12 @@ use tracing::{error, info, warn};
 use crate::head::Head;
 use crate::head::exemplars::Verdict;
 use crate::head::series::Series;
-use crate::log::{LoggedExemplar, LoggedSample};
+use crate::log::{LogSeries, LoggedExemplar, LoggedSample};
 use crate::metrics::Metrics;
 use crate::wal::checkpoint;
 use crate::wal::record::exemplars::ExemplarsRecord;
 use crate::wal::record::{
-    BadRecord, LoggedMetadata, MetadataRecord, Record, SamplesRecord, SeriesRecord, holds_data,
+    BadRecord, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
 };
 use read_ahead::{Damage, Segment, Stretch, read_ahead, segments_in};
 use workers::{Routed, Store, Workers};
@@ -133,7 +133,7 @@ impl<'a> Replay<'a> {
         if self.passed_over > 0 {
             warn!(
                 records = self.passed_over,
-                "the log has records of deletions or native histograms, which are passed over"
+                "the log has records of deletions or of later versions, which are passed over"
             );
         }
         info!(samples = self.samples, series = self.head.index.read().len(), "log replayed");
@@ -145,7 +145,11 @@ impl Replay<'_> {
     fn record(&mut self, record: &[u8], workers: &mut Workers<'_>) -> Result<(), BadRecord> {
         match Record::parse(record)? {
             Record::Series(entries) => self.series(entries),
-            Record::Samples(entries) => self.samples(entries, workers),
+            Record::Samples(entries) => {
+                let point = |LoggedSample { series, sample }| (series, sample.into());
+                self.points(entries.map(|entry| entry.map(point)), workers)
+            }
+            Record::Histograms(entries) => self.points(entries, workers),
             Record::Metadata(entries) => self.metadata(entries),
             Record::Exemplars(entries) => self.exemplars(entries),
             Record::Other(kind) => {
@@ -167,22 +171,22 @@ impl Replay<'_> {
         Ok(())
     }
 
-    fn samples(
+    fn points(
         &mut self,
-        entries: SamplesRecord<'_>,
+        entries: impl Iterator<Item = Result<(LogSeries, Point), BadRecord>>,
         workers: &mut Workers<'_>,
     ) -> Result<(), BadRecord> {
         let index = self.head.index.read();
         let mut place_of = index.by_numbers();
         let valid_from = self.head.bounds.valid_from();
-        for logged in entries {
-            let LoggedSample { series, sample } = logged?;
+        for entry in entries {
+            let (series, point) = entry?;
             self.samples += 1;
-            if !self.is_late && sample.timestamp < valid_from {
+            if !self.is_late && point.timestamp < valid_from {
                 continue;
             }
             match place_of(series) {
-                Some(place) => workers.push(Routed { place, point: sample.into() }),
+                Some(place) => workers.push(Routed { place, point }),
                 None => self.unknown += 1,
             }
         }

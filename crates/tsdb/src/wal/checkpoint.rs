@@ -10,11 +10,12 @@ use model::Timestamp;
 
 use super::compression::Compression;
 use super::record::exemplars::ExemplarsBuilder;
+use super::record::points::PointRecords;
 use super::record::{Record, RecordBuilder};
 use super::segment::{SegmentError, SegmentReader};
 use super::writer::LogWriter;
 use super::{SEGMENT_BYTES, list_segments, segment_path, sync_dir};
-use crate::log::{LogSeries, LoggedExemplar};
+use crate::log::{LogSeries, LoggedExemplar, LoggedSample};
 
 const PREFIX: &str = "checkpoint.";
 const UNFINISHED: &str = ".tmp";
@@ -79,7 +80,7 @@ fn fill(
     let mut copy = Copy {
         writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES, compression)?,
         series: RecordBuilder::new(),
-        samples: RecordBuilder::new(),
+        points: PointRecords::new(),
         exemplars: ExemplarsBuilder::default(),
     };
     let first = match newest(dir)? {
@@ -139,7 +140,7 @@ fn remove_unfinished(dir: &Path) -> io::Result<()> {
 struct Copy {
     writer: LogWriter,
     series: RecordBuilder,
-    samples: RecordBuilder,
+    points: PointRecords,
     exemplars: ExemplarsBuilder,
 }
 
@@ -172,9 +173,17 @@ impl Copy {
                 }
                 Record::Samples(samples) => {
                     for logged in samples {
-                        let logged = logged.map_err(bad)?;
-                        if logged.sample.timestamp >= since && keep(logged.series) {
-                            self.samples.sample(logged);
+                        let LoggedSample { series, sample } = logged.map_err(bad)?;
+                        if sample.timestamp >= since && keep(series) {
+                            self.points.push(series, &sample.into());
+                        }
+                    }
+                }
+                Record::Histograms(histograms) => {
+                    for entry in histograms {
+                        let (series, point) = entry.map_err(bad)?;
+                        if point.timestamp >= since && keep(series) {
+                            self.points.push(series, &point);
                         }
                     }
                 }
@@ -188,8 +197,9 @@ impl Copy {
                 }
                 Record::Metadata(_) | Record::Other(_) => {}
             }
-            let bytes = [self.series.bytes(), self.samples.bytes(), self.exemplars.bytes()];
-            if bytes.iter().map(|bytes| bytes.len()).sum::<usize>() >= RECORD_BYTES {
+            let others = [self.series.bytes(), self.exemplars.bytes()];
+            let others: usize = others.iter().map(|bytes| bytes.len()).sum();
+            if others + self.points.byte_count() >= RECORD_BYTES {
                 self.flush()?;
             }
         }
@@ -197,13 +207,12 @@ impl Copy {
 
     /// Series first, so that samples never precede their series, and exemplars never their samples.
     fn flush(&mut self) -> io::Result<()> {
-        for record in [self.series.bytes(), self.samples.bytes(), self.exemplars.bytes()] {
-            if !record.is_empty() {
-                self.writer.write(&[record])?;
-            }
+        let records = [self.series.bytes()].into_iter().chain(self.points.records());
+        for record in records.chain([self.exemplars.bytes()]).filter(|record| !record.is_empty()) {
+            self.writer.write(&[record])?;
         }
         self.series.clear();
-        self.samples.clear();
+        self.points.clear();
         self.exemplars.clear();
         Ok(())
     }

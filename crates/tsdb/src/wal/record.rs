@@ -7,17 +7,22 @@
 //! labels   := n uvarint | (name text | value text)*n
 //! metadata := 6 | (id uvarint | type u8 | n uvarint | (field text | text)*n)*
 //! ```
-//! Fixed words are big-endian. Records of other kinds (histograms) are passed over.
+//! Fixed words are big-endian. Those of exemplars and of native histograms are in `exemplars` and
+//! `histograms`; records of other kinds are passed over.
 //! - Source: Prometheus `tsdb/record/record.go`.
 
 pub(crate) mod exemplars;
+pub(crate) mod histograms;
 pub(crate) mod points;
+mod positions;
 
 use model::{Metadata, MetricType, Sample, Timestamp};
 
-use crate::codec::{Decoder, put_text, put_uvarint, put_varint};
+use crate::codec::{Decoder, put_text, put_uvarint};
 use crate::log::{LogSeries, LoggedSample};
 use exemplars::ExemplarsRecord;
+use histograms::HistogramsRecord;
+use positions::Positions;
 
 const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
@@ -41,7 +46,8 @@ pub(crate) enum Record<'a> {
     Samples(SamplesRecord<'a>),
     Metadata(MetadataRecord<'a>),
     Exemplars(ExemplarsRecord<'a>),
-    /// Deleted ranges, histograms and whatever later versions add.
+    Histograms(HistogramsRecord<'a>),
+    /// Deleted ranges and whatever later versions add.
     Other(u8),
 }
 
@@ -50,9 +56,12 @@ impl<'a> Record<'a> {
         let mut decoder = Decoder::new(bytes);
         match decoder.u8().ok_or(BadRecord)? {
             SERIES => Ok(Self::Series(SeriesRecord(decoder))),
-            SAMPLES => SamplesRecord::new(decoder).map(Self::Samples),
+            SAMPLES => Positions::new(decoder).map(SamplesRecord).map(Self::Samples),
             METADATA => Ok(Self::Metadata(MetadataRecord(decoder))),
             EXEMPLARS => ExemplarsRecord::new(decoder).map(Self::Exemplars),
+            kind if histograms::KINDS.contains(&kind) => {
+                HistogramsRecord::new(kind, decoder).map(Self::Histograms)
+            }
             kind => Ok(Self::Other(kind)),
         }
     }
@@ -104,28 +113,13 @@ impl<'a> Iterator for SeriesRecord<'a> {
 }
 
 #[derive(Debug)]
-pub(crate) struct SamplesRecord<'a> {
-    rest: Decoder<'a>,
-    first_id: u64,
-    first_time: i64,
-}
+pub(crate) struct SamplesRecord<'a>(Positions<'a>);
 
-impl<'a> SamplesRecord<'a> {
-    fn new(mut rest: Decoder<'a>) -> Result<Self, BadRecord> {
-        if rest.is_empty() {
-            return Ok(Self { rest, first_id: 0, first_time: 0 });
-        }
-        let first_id = rest.u64().ok_or(BadRecord)?;
-        let first_time = rest.i64().ok_or(BadRecord)?;
-        Ok(Self { rest, first_id, first_time })
-    }
-
+impl SamplesRecord<'_> {
     fn entry(&mut self) -> Option<LoggedSample> {
-        let id = self.first_id.wrapping_add_signed(self.rest.varint()?);
-        let time = self.first_time.wrapping_add(self.rest.varint()?);
-        let value = f64::from_bits(self.rest.u64()?);
-        let sample = Sample { timestamp: Timestamp::from_millis(time), value };
-        Some(LoggedSample { series: LogSeries(id), sample })
+        let (series, timestamp) = self.0.take()?;
+        let value = f64::from_bits(self.0.rest.u64()?);
+        Some(LoggedSample { series, sample: Sample { timestamp, value } })
     }
 }
 
@@ -133,7 +127,7 @@ impl Iterator for SamplesRecord<'_> {
     type Item = Result<LoggedSample, BadRecord>;
 
     fn next(&mut self) -> Option<Self::Item> {
-        next_entry(self.rest.is_empty(), || self.entry())
+        next_entry(self.0.rest.is_empty(), || self.entry())
     }
 }
 
@@ -192,7 +186,8 @@ fn next_entry<T>(at_end: bool, entry: impl FnOnce() -> Option<T>) -> Option<Resu
 #[derive(Debug)]
 pub(crate) struct RecordBuilder {
     bytes: Vec<u8>,
-    first: Option<LoggedSample>,
+    /// The position of the first entry, where entries have one.
+    first: Option<(LogSeries, Timestamp)>,
 }
 
 impl RecordBuilder {
@@ -225,16 +220,7 @@ impl RecordBuilder {
 
     pub(crate) fn sample(&mut self, logged: LoggedSample) {
         self.start(SAMPLES);
-        let first = *self.first.get_or_insert_with(|| {
-            self.bytes.extend(logged.series.0.to_be_bytes());
-            self.bytes.extend(logged.sample.timestamp.as_millis().to_be_bytes());
-            logged
-        });
-        let id_delta = logged.series.0.wrapping_sub(first.series.0).cast_signed();
-        let (time, first_time) = (logged.sample.timestamp, first.sample.timestamp);
-        let time_delta = time.as_millis().wrapping_sub(first_time.as_millis());
-        put_varint(&mut self.bytes, id_delta);
-        put_varint(&mut self.bytes, time_delta);
+        self.position(logged.series, logged.sample.timestamp);
         self.bytes.extend(logged.sample.value.to_bits().to_be_bytes());
     }
 
@@ -262,7 +248,7 @@ impl RecordBuilder {
 
 /// Whether a kind of record that we pass over holds samples or deletions, which is worth a warning.
 pub(crate) const fn holds_data(kind: u8) -> bool {
-    matches!(kind, TOMBSTONES | 7..)
+    matches!(kind, TOMBSTONES | 11..)
 }
 
 #[cfg(test)]

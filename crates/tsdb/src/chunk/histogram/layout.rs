@@ -13,9 +13,7 @@
 use std::sync::Arc;
 
 use model::histogram::spans::{self, Span};
-use model::histogram::{
-    Bucket, CUSTOM_BUCKETS_SCHEMA, NativeHistogram, SCHEMA_MAX, SCHEMA_RESERVED_MAX,
-};
+use model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, NativeHistogram};
 
 use crate::chunk::bits::{BitReader, BitWriter};
 
@@ -100,15 +98,15 @@ impl Layout {
         let empty = |indexes: &[i32]| -> Vec<Bucket<u64>> {
             indexes.iter().map(|&index| Bucket { index, count: 0 }).collect()
         };
-        let is_reserved = (SCHEMA_MAX..=SCHEMA_RESERVED_MAX).contains(&self.schema);
-        let shape = NativeHistogram {
-            schema: if is_reserved { SCHEMA_MAX } else { self.schema },
+        let mut shape = NativeHistogram {
+            schema: self.schema,
             zero_threshold: self.zero_threshold,
             custom_bounds: Arc::clone(&self.custom_bounds),
             positive: empty(&self.positive),
             negative: empty(&self.negative),
             ..NativeHistogram::default()
         };
+        shape.reduce_reserved_resolution();
         shape.validate_shape().is_ok()
     }
 }
@@ -182,6 +180,8 @@ fn take_bound(bits: &mut BitReader<'_>) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use model::histogram::SCHEMA_RESERVED_MAX;
+
     use super::*;
 
     /// LAYOUT-1.

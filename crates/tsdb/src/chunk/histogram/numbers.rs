@@ -5,7 +5,7 @@
 use std::fmt;
 
 use model::histogram::{Bucket, Count, CounterReset, NativeHistogram};
-use model::{Histogram, Timestamp, is_stale};
+use model::{Timestamp, is_stale};
 
 use super::layout::Layout;
 use super::running::{Dod, Running, Xor};
@@ -20,7 +20,6 @@ pub(super) trait Encoded: Count + fmt::Debug {
     fn bucket_word(self, left: Self) -> u64;
     /// Undoes [`Encoded::bucket_word`]; `None` where that leaves no count.
     fn of_bucket_word(word: u64, left: Self) -> Option<Self>;
-    fn wrap(histogram: NativeHistogram<Self>) -> Histogram;
 }
 
 impl Encoded for u64 {
@@ -38,10 +37,6 @@ impl Encoded for u64 {
         let count = left.wrapping_add(word);
         (count <= i64::MAX.cast_unsigned()).then_some(count)
     }
-
-    fn wrap(histogram: NativeHistogram<Self>) -> Histogram {
-        Histogram::Integer(histogram)
-    }
 }
 
 impl Encoded for f64 {
@@ -57,10 +52,6 @@ impl Encoded for f64 {
 
     fn of_bucket_word(word: u64, _left: Self) -> Option<Self> {
         Some(Self::from_bits(word))
-    }
-
-    fn wrap(histogram: NativeHistogram<Self>) -> Histogram {
-        Histogram::Float(histogram)
     }
 }
 

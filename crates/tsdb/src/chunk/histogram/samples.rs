@@ -1,6 +1,6 @@
 //! Reads chunks of histograms.
 
-use model::histogram::{CounterReset, NativeHistogram, SCHEMA_MAX};
+use model::histogram::{CounterReset, NativeHistogram};
 use model::{Histogram, Timestamp};
 
 use super::layout::Layout;
@@ -34,14 +34,9 @@ impl<'a> HistogramSamples<'a> {
 
     /// The next histogram; `Ok(None)` after the last.
     pub(crate) fn next(&mut self) -> Result<Option<(Timestamp, Histogram)>, BadChunk> {
-        fn wrapped<N: Encoded>(
-            next: Option<(Timestamp, NativeHistogram<N>)>,
-        ) -> Option<(Timestamp, Histogram)> {
-            next.map(|(at, histogram)| (at, N::wrap(histogram)))
-        }
         match &mut self.0 {
-            AnyReader::Integer(reader) => reader.next().map(wrapped),
-            AnyReader::Float(reader) => reader.next().map(wrapped),
+            AnyReader::Integer(reader) => Ok(reader.next()?.map(|(at, h)| (at, h.into()))),
+            AnyReader::Float(reader) => Ok(reader.next()?.map(|(at, h)| (at, h.into()))),
         }
     }
 }
@@ -91,7 +86,7 @@ impl<'a, N: Encoded> Reader<'a, N> {
         };
         (self.is_first, self.left) = (false, self.left - 1);
         let mut histogram = self.numbers.histogram(&self.layout, counter_reset)?;
-        histogram.reduce_resolution(SCHEMA_MAX);
+        histogram.reduce_reserved_resolution();
         Some((self.numbers.time(), histogram))
     }
 }

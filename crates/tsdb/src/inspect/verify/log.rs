@@ -197,6 +197,12 @@ impl Contents<'_> {
                     orphans.samples += u64::from(self.is_orphan(series, sample.timestamp));
                 }
             }
+            Record::Histograms(entries) => {
+                for entry in entries {
+                    let (series, point) = entry?;
+                    orphans.samples += u64::from(self.is_orphan(series, point.timestamp));
+                }
+            }
             Record::Exemplars(entries) => all_decode(entries)?,
             Record::Metadata(entries) => all_decode(entries)?,
             Record::Other(kind) if kind > KIND_MAX => return Err(BadRecord),

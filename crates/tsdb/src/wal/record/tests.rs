@@ -46,13 +46,14 @@ proptest! {
     }
 
     #[test]
-    fn any_bytes_parse_or_are_refused(kind in 0u8..9, mut bytes: Vec<u8>) {
+    fn any_bytes_parse_or_are_refused(kind in 0u8..12, mut bytes: Vec<u8>) {
         bytes.insert(0, kind);
         match Record::parse(&bytes) {
             Ok(Record::Series(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Samples(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Metadata(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Exemplars(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Histograms(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Other(_)) | Err(BadRecord) => {}
         }
     }
