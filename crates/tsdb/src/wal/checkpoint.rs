@@ -9,7 +9,6 @@ use std::{fs, io};
 use model::Timestamp;
 
 use super::compression::Compression;
-use super::record::exemplars::ExemplarsBuilder;
 use super::record::points::PointRecords;
 use super::record::{Record, RecordBuilder};
 use super::segment::{SegmentError, SegmentReader};
@@ -81,7 +80,7 @@ fn fill(
         writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES, compression)?,
         series: RecordBuilder::new(),
         points: PointRecords::new(),
-        exemplars: ExemplarsBuilder::default(),
+        exemplars: RecordBuilder::new(),
     };
     let first = match newest(dir)? {
         Some((path, covered)) => {
@@ -141,7 +140,7 @@ struct Copy {
     writer: LogWriter,
     series: RecordBuilder,
     points: PointRecords,
-    exemplars: ExemplarsBuilder,
+    exemplars: RecordBuilder,
 }
 
 impl Copy {
@@ -191,7 +190,7 @@ impl Copy {
                     for logged in exemplars {
                         let LoggedExemplar { series, exemplar } = logged.map_err(bad)?;
                         if exemplar.timestamp >= since && keep(series) {
-                            self.exemplars.push(series, &exemplar);
+                            self.exemplars.exemplar(series, &exemplar);
                         }
                     }
                 }

@@ -58,7 +58,7 @@ impl<'a> Record<'a> {
             SERIES => Ok(Self::Series(SeriesRecord(decoder))),
             SAMPLES => Positions::new(decoder).map(SamplesRecord).map(Self::Samples),
             METADATA => Ok(Self::Metadata(MetadataRecord(decoder))),
-            EXEMPLARS => ExemplarsRecord::new(decoder).map(Self::Exemplars),
+            EXEMPLARS => Positions::new(decoder).map(ExemplarsRecord).map(Self::Exemplars),
             kind if histograms::KINDS.contains(&kind) => {
                 HistogramsRecord::new(kind, decoder).map(Self::Histograms)
             }
@@ -183,7 +183,7 @@ fn next_entry<T>(at_end: bool, entry: impl FnOnce() -> Option<T>) -> Option<Resu
 }
 
 /// A record to be written, being put together.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct RecordBuilder {
     bytes: Vec<u8>,
     /// The position of the first entry, where entries have one.

@@ -9,7 +9,7 @@ use super::{Rules, is_unlogged};
 use crate::head::exemplars::Verdict;
 use crate::head::{Head, Place};
 use crate::metrics::Metrics;
-use crate::wal::record::exemplars::ExemplarsBuilder;
+use crate::wal::record::RecordBuilder;
 
 /// An exemplar as it was given to an appender.
 #[derive(Debug)]
@@ -22,7 +22,7 @@ pub(in crate::db) struct PendingExemplar {
 pub(super) struct ExemplarPlan {
     /// Those to be kept, of each series in order.
     planned: Vec<(Labels, Vec<Exemplar>)>,
-    record: ExemplarsBuilder,
+    record: RecordBuilder,
     new: u64,
     repeated: u64,
     dropped: Vec<ExemplarDropReason>,
@@ -63,7 +63,7 @@ impl ExemplarPlan {
                 match verdict {
                     Verdict::New => {
                         self.new += 1;
-                        self.record.push(number, exemplar);
+                        self.record.exemplar(number, exemplar);
                         planned.push(exemplar.clone());
                     }
                     Verdict::Repeated => self.repeated += 1,
