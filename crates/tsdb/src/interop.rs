@@ -1,5 +1,7 @@
 //! Interoperation with Debian's real `prometheus` and `promtool`: either side reads the other's files.
 
+mod histograms;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io::{Read, Write};
@@ -231,6 +233,10 @@ struct Prometheus {
 
 impl Prometheus {
     fn start(data: &Path) -> Self {
+        Self::start_with(data, &[])
+    }
+
+    fn start_with(data: &Path, flags: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config_dir = tempfile::tempdir().unwrap();
         let config = config_dir.path().join("prometheus.yml");
@@ -244,6 +250,7 @@ impl Prometheus {
             .arg(format!("--storage.tsdb.path={}", data.display()))
             .arg(format!("--web.listen-address=127.0.0.1:{port}"))
             .arg("--storage.tsdb.use-lockfile") // Debian's default is none
+            .args(flags)
             .stderr(Stdio::null())
             .spawn()
             .expect(INSTALL);

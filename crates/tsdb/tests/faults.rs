@@ -13,7 +13,8 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Labels, Sample, TimeRange, Timestamp};
+use model::histogram::{Bucket, IntegerHistogram};
+use model::{Histogram, Labels, Matcher, Sample, TimeRange, Timestamp};
 use prometheus::Registry;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use storage::{Append, AppendError, Appended, Columns, Query, Selection};
@@ -27,6 +28,7 @@ const RETENTION: i64 = 24 * 3600 * 1000;
 fn open(dir: &Path) -> Result<Arc<Db>, OpenError> {
     let mut options = Options::new(dir);
     options.segment_bytes_max = 64 * 1024;
+    options.out_of_order_window = Duration::from_secs(3600);
     options.retention = Some(Duration::from_millis(RETENTION as u64));
     Db::open(options, Metrics::register(&Registry::new()).unwrap())
 }
@@ -48,7 +50,8 @@ fn append(db: &Db, time: i64) -> Result<Appended, AppendError> {
 
 /// The times of each series, whose values are checked.
 fn times(db: &Db) -> Vec<Vec<i64>> {
-    let set = db.select(&Selection::new(TimeRange::ALL, vec![])).unwrap();
+    let numbers = Matcher::equal("__name__", "m");
+    let set = db.select(&Selection::new(TimeRange::ALL, vec![numbers])).unwrap();
     let read = |index| {
         let mut columns = Columns::default();
         set.read(index, &mut columns).unwrap();
@@ -78,18 +81,74 @@ fn directory() -> PathBuf {
     env::var_os(DIRECTORY).expect("run by another test").into()
 }
 
+/// Samples of every kind in one batch: numbers of all series in order, one series whose samples
+/// change places two by two, and a series of native histograms.
+fn append_mixture(db: &Db, time: i64) {
+    let mut batch = db.appender();
+    for series in 0..SERIES {
+        let series = batch.series(&labels(series), None).unwrap();
+        batch.sample(series, sample(time)).unwrap();
+    }
+    let late = batch.series(&[("__name__", "late")].into_iter().collect(), None).unwrap();
+    batch.sample(late, sample(swapped(time))).unwrap();
+    let histograms = batch.series(&[("__name__", "h")].into_iter().collect(), None).unwrap();
+    let histogram = histogram(time).into();
+    batch.histogram(histograms, Timestamp::from_millis(time), Arc::new(histogram)).unwrap();
+    assert_eq!(batch.commit().unwrap().rejected, []);
+}
+
+fn sample(time: i64) -> Sample {
+    Sample { timestamp: Timestamp::from_millis(time), value: time as f64 * 0.1 }
+}
+
+fn swapped(time: i64) -> i64 {
+    ((time / STEP) ^ 1) * STEP
+}
+
+/// A counter whose buckets shift with time, and which is reset now and then.
+fn histogram(time: i64) -> IntegerHistogram {
+    let scrape = (time / STEP).cast_unsigned();
+    let count = 5 + scrape % 50;
+    let index = (scrape / 100 % 7) as i32;
+    IntegerHistogram {
+        count,
+        sum: time as f64,
+        positive: vec![Bucket { index, count: 3 }, Bucket { index: index + 2, count: count - 3 }],
+        ..IntegerHistogram::default()
+    }
+}
+
 #[test]
 #[ignore = "the child of another test"]
 fn write_until_killed() {
     let db = open(&directory()).unwrap();
-    let mut time = db.time_range().map_or(0, |range| range.end.as_millis() + STEP);
+    let mut time = times(&db).first().and_then(|times| times.last()).map_or(0, |time| time + STEP);
     loop {
-        append(&db, time).unwrap();
+        append_mixture(&db, time);
         println!("acknowledged {time}");
         time += STEP;
         if time % (20 * STEP) == 0 {
             db.maintain().unwrap();
         }
+    }
+}
+
+/// What there is beside the numbers of all series: late samples, and histograms.
+fn assert_mixture(db: &Db, from: i64, acknowledged: i64) {
+    let named = |name| Selection::new(TimeRange::ALL, vec![Matcher::equal("__name__", name)]);
+    let read = |name| {
+        let mut columns = Columns::default();
+        db.select(&named(name)).unwrap().read(0, &mut columns).unwrap();
+        columns
+    };
+    let (late, histograms) = (read("late"), read("h").histograms);
+    for time in (from..=acknowledged).step_by(STEP as usize) {
+        let expect = sample(swapped(time));
+        assert!(expect.timestamp.as_millis() < from || late.iter().any(|found| found == expect));
+        let expect = Histogram::from(histogram(time)).to_float();
+        let at = Timestamp::from_millis(time);
+        let found = histograms.binary_search_by_key(&at, |(at, _)| *at).expect("acknowledged");
+        assert_eq!(*histograms[found].1, expect, "at {time}");
     }
 }
 
@@ -126,6 +185,7 @@ fn what_was_acknowledged_survives_sudden_death() {
             assert!(times[0] <= (acknowledged - RETENTION).max(0), "{} {acknowledged}", times[0]);
             assert!(times.windows(2).all(|pair| pair[1] - pair[0] == STEP));
         }
+        assert_mixture(&db, series[0][0], acknowledged);
     }
     assert!(acknowledged > RETENTION, "long enough for blocks to merge and go: {acknowledged}");
 }
@@ -183,14 +243,14 @@ fn compact_beyond_the_limit_for_files() {
     db.maintain().unwrap_err();
     assert_eq!(times(&db), before);
     let left = || std::fs::read_dir(directory()).unwrap().count();
-    assert_eq!(left(), 2, "the log and the lock");
+    assert_eq!(left(), 3, "the logs and the lock");
 
     setrlimit(Resource::Fsize, unlimited).unwrap();
     db.maintain().unwrap();
     assert_eq!(times(&db), before);
     drop(db);
     assert_eq!(times(&open(&directory()).unwrap()), before);
-    assert!(left() > 3, "blocks");
+    assert!(left() > 4, "blocks");
 }
 
 #[test]

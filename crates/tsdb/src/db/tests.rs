@@ -2,7 +2,6 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use model::{Labels, MatchOp, Matcher, Metadata, MetricType, STALE_NAN, Sample};
 use prometheus::Registry;
-use proptest::collection::vec;
 use proptest::prelude::*;
 use storage::{
     Columns, LabelQuery, Query, RejectReason, Selection, SeriesKey, SeriesRef, SeriesSet,
@@ -16,6 +15,10 @@ use crate::log::LoggedSample;
 mod durable;
 #[path = "tests/exemplars.rs"]
 mod exemplars;
+#[path = "tests/histograms.rs"]
+mod histograms;
+#[path = "tests/model.rs"]
+mod store_model;
 
 const HOUR: i64 = 3600 * 1000;
 
@@ -756,129 +759,8 @@ fn commits_wake_whoever_asked() {
     assert_eq!(woken.load(Ordering::Relaxed), 2);
 }
 
-#[derive(Clone, Debug)]
-enum Step {
-    Append(Vec<(usize, i64, f64)>),
-    Restart,
-    Maintain,
-}
-
-const NAMES: [&str; 3] = ["a", "b", "c"];
-
-fn step() -> impl Strategy<Value = Step> {
-    let value = prop_oneof![Just(0.0), Just(1.0), Just(STALE_NAN)];
-    let sample = (0..NAMES.len(), 0..300i64, value);
-    prop_oneof![
-        10 => vec(sample, 1..40).prop_map(Step::Append),
-        1 => Just(Step::Restart),
-        1 => Just(Step::Maintain),
-    ]
-}
-
-/// The store as a map.
-#[derive(Default)]
-struct Model {
-    series: BTreeMap<&'static str, BTreeMap<i64, f64>>,
-}
-
-impl Model {
-    fn newest(&self) -> Option<i64> {
-        self.series.values().filter_map(|s| Some(*s.last_key_value()?.0)).max()
-    }
-
-    fn has(&self, name: &str, time: i64) -> bool {
-        self.series.get(name).is_some_and(|series| series.contains_key(&time))
-    }
-
-    fn append(
-        &mut self,
-        (valid_from, late_from): (i64, Option<i64>),
-        name: &'static str,
-        sample: Sample,
-    ) -> Result<(), RejectReason> {
-        let series = self.series.entry(name).or_default();
-        let (time, value) = (sample.timestamp.as_millis(), sample.value);
-        let is_newest = series.last_key_value().is_none_or(|(&newest, _)| time > newest);
-        match (series.get(&time), late_from) {
-            (Some(stored), _) if stored.to_bits() == value.to_bits() => return Ok(()),
-            (Some(_), _) => return Err(RejectReason::DuplicateTimestamp),
-            (None, _) if is_newest && time >= valid_from => {}
-            (None, Some(from)) if time < from => return Err(RejectReason::TooOld),
-            (None, Some(_)) => {}
-            (None, None) if time < valid_from => return Err(RejectReason::OutOfBounds),
-            (None, None) => return Err(RejectReason::OutOfOrder),
-        }
-        series.insert(time, value);
-        Ok(())
-    }
-
-    fn contents(&self) -> Contents {
-        let samples =
-            |series: &BTreeMap<i64, f64>| series.iter().map(|(&t, &v)| at(t, v)).collect();
-        let series = self.series.iter().filter(|(_, series)| !series.is_empty());
-        series.map(|(name, series)| (labels(name), samples(series))).collect()
-    }
-}
-
-const MINUTE: i64 = 60_000;
-
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(48))]
-
-    /// Whatever is appended in whatever order, over restarts and compactions: the store is a map.
-    #[test]
-    fn the_store_is_a_map(
-        steps in vec(step(), 1..40), window in prop_oneof![Just(0), Just(100 * MINUTE)],
-    ) {
-        let (_dir, mut options) = fresh();
-        options.out_of_order_window = Duration::from_millis(window as u64);
-        options.segment_bytes_max = 1024;
-        options.retention = None;
-        let open = |options: &Options| {
-            let db = open(options);
-            db.spill_eagerly();
-            db
-        };
-        let mut db = open(&options);
-        let mut model = Model::default();
-        for (now, step) in steps.into_iter().enumerate() {
-            match step {
-                Step::Append(samples) => {
-                    let valid_from = db.head.bounds.valid_from().as_millis();
-                    let newest = model.newest().unwrap_or(i64::MIN);
-                    let late_from = (window > 0).then(|| newest.saturating_sub(window));
-                    let mut samples: Vec<_> = samples
-                        .into_iter()
-                        .map(|(series, time, value)| {
-                            (NAMES[series], at((time + 20 * now as i64) * MINUTE, value))
-                        })
-                        .collect();
-                    // Blocks are looked into as far back as anything may arrive: not asked here.
-                    samples.retain(|(name, sample)| {
-                        let time = sample.timestamp.as_millis();
-                        time >= valid_from.min(late_from.unwrap_or(i64::MAX)) || !model.has(name, time)
-                    });
-                    let mut refused = Vec::new();
-                    for &(name, sample) in &samples {
-                        let result = model.append((valid_from, late_from), name, sample);
-                        refused.extend(result.err().map(|reason| (sample.timestamp, reason)));
-                    }
-                    let appended = append(&db, &samples).unwrap();
-                    prop_assert_eq!(appended.samples as usize, samples.len() - refused.len());
-                    let rejected = appended.rejected.iter().map(|r| (r.timestamp, r.reason));
-                    prop_assert_eq!(rejected.collect::<Vec<_>>(), refused);
-                }
-                Step::Restart => {
-                    drop(db);
-                    db = open(&options);
-                }
-                Step::Maintain => db.maintain().unwrap(),
-            }
-            prop_assert_eq!(contents(&db), model.contents());
-        }
-        drop(db);
-        prop_assert_eq!(contents(&open(&options)), model.contents());
-    }
 
     /// REPLAY-1, REPLAY-2: a byte flipped or a tail cut anywhere loses nothing before it, adds nothing,
     /// and is seen once.

@@ -1,0 +1,227 @@
+//! The store compared with a map: whatever is appended in whatever order, over restarts, deletions and
+//! compactions.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ::model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, CounterReset, NativeHistogram};
+use ::model::{Histogram, Labels, Point, STALE_NAN, SampleValue, TimeRange, Timestamp};
+use proptest::collection::vec;
+use proptest::prelude::*;
+use storage::{Append, Columns, Query, RejectReason, Selection};
+
+use super::{Db, Options, fresh, labels, open};
+
+const MINUTE: i64 = 60_000;
+const NAMES: [&str; 4] = ["numbers", "b", "c", "d"];
+
+#[derive(Clone, Debug)]
+enum Step {
+    /// Series, minute, and which of the values.
+    Append(Vec<(usize, i64, usize)>),
+    Restart,
+    Maintain,
+}
+
+fn step() -> impl Strategy<Value = Step> {
+    let sample = (0..NAMES.len(), 0..300i64, 0..VALUES);
+    prop_oneof![
+        10 => vec(sample, 1..40).prop_map(Step::Append),
+        1 => Just(Step::Restart),
+        1 => Just(Step::Maintain),
+    ]
+}
+
+const VALUES: usize = 9;
+
+/// Numbers and histograms of all kinds. What a staleness marker of one kind becomes after samples of
+/// the other is not a map's business, so one series has numbers only.
+fn value(series: usize, which: usize) -> SampleValue {
+    let which = if series == 0 { which % 3 } else { which };
+    match which {
+        0 => SampleValue::Float(0.0),
+        1 => SampleValue::Float(1.0),
+        2 if series == 0 => SampleValue::Float(STALE_NAN),
+        2 => histogram(NativeHistogram::<u64> { sum: STALE_NAN, ..Default::default() }),
+        3..=5 => {
+            let bucket = |index, count| Bucket { index, count };
+            let gap = which as i32;
+            let positive = vec![bucket(0, 2u64), bucket(gap, which as u64)];
+            let (count, sum) = (2 + which as u64, which as f64);
+            histogram(NativeHistogram { count, sum, positive, ..Default::default() })
+        }
+        6 => {
+            let positive = vec![Bucket { index: -3, count: 0.5 }, Bucket { index: 9, count: 1.5 }];
+            histogram(NativeHistogram { count: 2.0, sum: 7.5, positive, ..Default::default() })
+        }
+        7 => histogram(NativeHistogram {
+            count: 3u64,
+            schema: CUSTOM_BUCKETS_SCHEMA,
+            positive: vec![Bucket { index: 1, count: 3 }],
+            custom_bounds: [0.5, 2.5].into(),
+            ..Default::default()
+        }),
+        _ => histogram(NativeHistogram {
+            counter_reset: CounterReset::Gauge,
+            schema: 1,
+            zero_count: 4u64,
+            zero_threshold: 0.01,
+            count: 5,
+            negative: vec![Bucket { index: 2, count: 1 }],
+            ..Default::default()
+        }),
+    }
+}
+
+fn histogram(histogram: impl Into<Histogram>) -> SampleValue {
+    SampleValue::Histogram(std::sync::Arc::new(histogram.into()))
+}
+
+/// Stored points by series and time.
+#[derive(Default)]
+struct Map {
+    series: BTreeMap<&'static str, BTreeMap<i64, SampleValue>>,
+}
+
+/// What is taken: in order from the first time on, out of order from the second on, if at all.
+#[derive(Clone, Copy)]
+struct Taken {
+    valid_from: i64,
+    late_from: Option<i64>,
+}
+
+impl Map {
+    fn newest(&self) -> Option<i64> {
+        self.series.values().filter_map(|s| Some(*s.last_key_value()?.0)).max()
+    }
+
+    fn has(&self, name: &str, time: i64) -> bool {
+        self.series.get(name).is_some_and(|series| series.contains_key(&time))
+    }
+
+    fn append(
+        &mut self,
+        taken: Taken,
+        name: &'static str,
+        time: i64,
+        value: &SampleValue,
+    ) -> Result<(), RejectReason> {
+        let series = self.series.entry(name).or_default();
+        let is_newest = series.last_key_value().is_none_or(|(&newest, _)| time > newest);
+        match (series.get(&time), taken.late_from) {
+            (Some(stored), _) if stored == value => return Ok(()),
+            (Some(_), _) => return Err(RejectReason::DuplicateTimestamp),
+            (None, _) if is_newest && time >= taken.valid_from => {}
+            (None, Some(from)) if time < from => return Err(RejectReason::TooOld),
+            (None, Some(_)) => {}
+            (None, None) if time < taken.valid_from => return Err(RejectReason::OutOfBounds),
+            (None, None) => return Err(RejectReason::OutOfOrder),
+        }
+        series.insert(time, value.clone());
+        Ok(())
+    }
+
+    fn contents(&self) -> BTreeMap<Labels, Vec<Point>> {
+        let series = self.series.iter().filter(|(_, series)| !series.is_empty());
+        let as_read = |(&time, value): (&i64, &SampleValue)| {
+            let value = match value {
+                SampleValue::Float(value) => SampleValue::Float(*value),
+                SampleValue::Histogram(h) => histogram(Histogram::Float(h.to_float())),
+            };
+            Point { timestamp: Timestamp::from_millis(time), value }
+        };
+        series.map(|(name, series)| (labels(name), series.iter().map(as_read).collect())).collect()
+    }
+}
+
+fn contents(db: &Db) -> BTreeMap<Labels, Vec<Point>> {
+    let set = db.select(&Selection::new(TimeRange::ALL, Vec::new())).unwrap();
+    let read = |index| {
+        let mut columns = Columns::default();
+        set.read(index, &mut columns).unwrap();
+        let mut points: Vec<Point> = columns.iter().map(Point::from).collect();
+        points.extend(columns.histograms.iter().map(|(at, found)| {
+            let value = histogram(Histogram::Float((**found).clone()));
+            Point { timestamp: *at, value }
+        }));
+        points.sort_by_key(|point| point.timestamp);
+        (set.labels(index), points)
+    };
+    (0..set.len()).map(read).collect()
+}
+
+fn append(db: &Db, points: &[(&str, i64, SampleValue)]) -> storage::Appended {
+    let mut batch = db.appender();
+    for (name, time, value) in points {
+        let series = batch.series(&labels(name), None).unwrap();
+        let timestamp = Timestamp::from_millis(*time);
+        match value {
+            &SampleValue::Float(value) => {
+                batch.sample(series, ::model::Sample { timestamp, value })
+            }
+            SampleValue::Histogram(histogram) => {
+                batch.histogram(series, timestamp, histogram.clone())
+            }
+        }
+        .unwrap();
+    }
+    batch.commit().unwrap()
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(48))]
+
+    #[test]
+    fn the_store_is_a_map(
+        steps in vec(step(), 1..40), window in prop_oneof![Just(0), Just(100 * MINUTE)],
+    ) {
+        let (_dir, mut options) = fresh();
+        options.out_of_order_window = Duration::from_millis(window as u64);
+        options.segment_bytes_max = 1024;
+        options.retention = None;
+        let open = |options: &Options| {
+            let db = open(options);
+            db.spill_eagerly();
+            db
+        };
+        let mut db = open(&options);
+        let mut map = Map::default();
+        for (now, step) in steps.into_iter().enumerate() {
+            match step {
+                Step::Append(samples) => {
+                    let newest = map.newest().unwrap_or(i64::MIN);
+                    let late_from = (window > 0).then(|| newest.saturating_sub(window));
+                    let valid_from = db.head.bounds.valid_from().as_millis();
+                    let mut points: Vec<_> = samples
+                        .into_iter()
+                        .map(|(series, time, which)| {
+                            (NAMES[series], (time + 20 * now as i64) * MINUTE, value(series, which))
+                        })
+                        .collect();
+                    // Blocks are looked into as far back as anything may arrive: not asked here.
+                    let compared_from = valid_from.min(late_from.unwrap_or(i64::MAX));
+                    points.retain(|(name, time, _)| *time >= compared_from || !map.has(name, *time));
+                    let mut refused = Vec::new();
+                    for (name, time, value) in &points {
+                        let result = map.append(Taken { valid_from, late_from }, name, *time, value);
+                        refused.extend(result.err().map(|reason| (*time, reason)));
+                    }
+                    let appended = append(&db, &points);
+                    let stored = appended.samples + appended.histograms;
+                    prop_assert_eq!(stored as usize, points.len() - refused.len());
+                    let rejected = appended.rejected.iter();
+                    let rejected = rejected.map(|r| (r.timestamp.as_millis(), r.reason));
+                    prop_assert_eq!(rejected.collect::<Vec<_>>(), refused);
+                }
+                Step::Restart => {
+                    drop(db);
+                    db = open(&options);
+                }
+                Step::Maintain => db.maintain().unwrap(),
+            }
+            prop_assert_eq!(contents(&db), map.contents());
+        }
+        drop(db);
+        prop_assert_eq!(contents(&open(&options)), map.contents());
+    }
+}
