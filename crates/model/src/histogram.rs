@@ -16,6 +16,8 @@ pub mod spans;
 use std::fmt;
 use std::sync::Arc;
 
+use crate::number::General;
+
 pub use observed::{Histogram, InvalidHistogram};
 
 /// The schema of histograms whose bounds are listed one by one.
@@ -513,7 +515,7 @@ impl<N: Count> PartialEq for NativeHistogram<N> {
 /// `{count:3, sum:4, (1,2]:3}`, as Prometheus writes it.
 impl fmt::Display for FloatHistogram {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{{count:{}, sum:{}", Number(self.count), Number(self.sum))?;
+        write!(f, "{{count:{}, sum:{}", General(self.count), General(self.sum))?;
         for bucket in self.buckets().filter(|bucket| bucket.count != 0.0) {
             write!(f, ", {bucket}")?;
         }
@@ -523,34 +525,15 @@ impl fmt::Display for FloatHistogram {
 
 impl fmt::Display for BucketRange {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let left = if self.lower_inclusive { '[' } else { '(' };
-        let right = if self.upper_inclusive { ']' } else { ')' };
-        let (lower, upper, count) = (Number(self.lower), Number(self.upper), Number(self.count));
-        write!(f, "{left}{lower},{upper}{right}:{count}")
+        self.write(f, General(self.count))
     }
 }
 
-/// Go's `%g`.
-struct Number(f64);
-
-impl fmt::Display for Number {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self(value) = *self;
-        if value.is_nan() {
-            return f.write_str("NaN");
-        }
-        if value.is_infinite() {
-            return f.write_str(if value > 0.0 { "+Inf" } else { "-Inf" });
-        }
-        if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
-            return write!(f, "{value}");
-        }
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').unwrap_or((&text, "0"));
-        match exponent.strip_prefix('-') {
-            Some(power) => write!(f, "{digits}e-{power:0>2}"),
-            None => write!(f, "{digits}e+{exponent:0>2}"),
-        }
+impl BucketRange {
+    fn write(&self, f: &mut fmt::Formatter<'_>, count: impl fmt::Display) -> fmt::Result {
+        let left = if self.lower_inclusive { '[' } else { '(' };
+        let right = if self.upper_inclusive { ']' } else { ')' };
+        write!(f, "{left}{},{}{right}:{count}", General(self.lower), General(self.upper))
     }
 }
 

@@ -278,7 +278,8 @@ pub fn is_legacy_label_name(name: &str) -> bool {
 }
 
 /// Text in double quotes, escaped as Go's `%q` does it for printable text.
-pub(crate) struct Quoted<'a>(pub(crate) &'a str);
+#[derive(Clone, Copy, Debug)]
+pub struct Quoted<'a>(pub &'a str);
 
 impl fmt::Display for Quoted<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+pub(crate) use model::number::General;
+
 /// As Go's `strconv.FormatFloat(value, 'f', -1, 64)`: the shortest digits that read back the same,
 /// never with an exponent.
 pub fn format_value(value: f64) -> String {
@@ -13,24 +15,6 @@ fn not_finite(value: f64) -> &'static str {
         f64::INFINITY => "+Inf",
         f64::NEG_INFINITY => "-Inf",
         _ => "NaN",
-    }
-}
-
-/// Go's `%g`: the shortest digits, with an exponent below 1e-4 and from 1e6 on.
-pub(crate) struct General(pub(crate) f64);
-
-impl fmt::Display for General {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let value = self.0;
-        if !value.is_finite() {
-            return f.write_str(not_finite(value));
-        }
-        if value == 0.0 || (1e-4..1e6).contains(&value.abs()) {
-            return write!(f, "{value}");
-        }
-        let text = format!("{value:e}");
-        let (digits, exponent) = text.split_once('e').expect("`{:e}` writes an exponent");
-        write_exponent(f, digits, exponent)
     }
 }
 

@@ -2,12 +2,14 @@
 //!
 //! - Source: Prometheus `model/histogram/histogram.go`, `Validate`.
 
+use std::fmt;
 use std::sync::Arc;
 
 use super::{
     Bucket, Count, CounterReset, FloatHistogram, IntegerHistogram, NativeHistogram, SCHEMA_MAX,
     SCHEMA_MIN,
 };
+use crate::number::General;
 use crate::{STALE_NAN, is_stale};
 
 #[derive(Clone, Debug, PartialEq)]
@@ -136,6 +138,27 @@ impl Histogram {
     }
 }
 
+/// As Prometheus writes it: whole counts in all their digits.
+impl fmt::Display for Histogram {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let histogram = match self {
+            Self::Float(histogram) => return histogram.fmt(f),
+            Self::Integer(histogram) => histogram,
+        };
+        write!(f, "{{count:{}, sum:{}", histogram.count, General(histogram.sum))?;
+        let of = |bucket: &Bucket<u64>| bucket.count;
+        let zero = Some(histogram.zero_count).filter(|&count| count > 0);
+        let counts = histogram.negative.iter().rev().map(of).chain(zero);
+        let counts = counts.chain(histogram.positive.iter().map(of));
+        for (range, count) in self.to_float().buckets().zip(counts).filter(|&(_, count)| count > 0)
+        {
+            f.write_str(", ")?;
+            range.write(f, count)?;
+        }
+        f.write_str("}")
+    }
+}
+
 fn to_float(buckets: &[Bucket<u64>]) -> Vec<Bucket> {
     let float = |bucket: &Bucket<u64>| Bucket { index: bucket.index, count: bucket.count as f64 };
     buckets.iter().map(float).collect()
@@ -248,6 +271,23 @@ mod tests {
             custom(h, &[1.0, 2.0, 3.0]);
             h.zero_count = 1;
         });
+    }
+
+    #[test]
+    fn whole_counts_are_written_in_all_their_digits() {
+        let histogram = IntegerHistogram {
+            count: 9_007_199_254_740_996,
+            sum: 2.5,
+            zero_threshold: 0.5,
+            zero_count: 1,
+            negative: vec![Bucket { index: 1, count: 2 }, Bucket { index: 2, count: 0 }],
+            positive: vec![Bucket { index: 0, count: 9_007_199_254_740_993 }],
+            ..Default::default()
+        };
+        assert_eq!(
+            Histogram::Integer(histogram).to_string(),
+            "{count:9007199254740996, sum:2.5, [-2,-1):2, [-0.5,0.5]:1, (0.5,1]:9007199254740993}"
+        );
     }
 
     #[test]
