@@ -2,6 +2,7 @@
 //! them. What `promtool tsdb` prints too, this prints in the same form.
 
 mod analyze;
+mod dump;
 mod go_format;
 mod list;
 
@@ -36,6 +37,8 @@ enum What {
         #[arg(long, default_value_t = 20)]
         limit: usize,
     },
+    /// Print all samples, those in the log too
+    Dump(dump::DumpArgs),
     /// Check every checksum and every structure, and name what is wrong by file and offset
     Verify { dir: PathBuf },
 }
@@ -54,6 +57,7 @@ fn run_to(what: &What, out: &mut impl Write) -> anyhow::Result<()> {
     match what {
         What::List { dir, human_readable } => list::run(dir, *human_readable, out),
         What::Analyze { dir, block, limit } => analyze::run(dir, block.as_deref(), *limit, out),
+        What::Dump(arguments) => dump::run(arguments, out),
         What::Verify { dir } => run_verify(dir, out),
     }
 }

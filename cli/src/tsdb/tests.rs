@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use ::tsdb::inspect::Blocks;
 use ::tsdb::{Db, Metrics, Options};
+use model::histogram::{Bucket, Histogram, IntegerHistogram};
 use model::{Labels, Sample, Timestamp};
 use prometheus::Registry;
 use storage::Append;
@@ -43,10 +44,30 @@ fn directory() -> TempDir {
                 batch.sample(series, Sample { timestamp, value }).unwrap();
             }
         }
+        for (name, is_whole) in [("whole", true), ("fractional", false)] {
+            let labels: Labels = [("__name__", name)].into_iter().collect();
+            let series = batch.series(&labels, None).unwrap();
+            let at = Timestamp::from_millis(START + minute * MINUTE);
+            batch.histogram(series, at, Arc::new(histogram(minute, is_whole))).unwrap();
+        }
         batch.commit().unwrap();
         db.maintain().unwrap();
     }
     dir
+}
+
+fn histogram(minute: i64, is_whole: bool) -> Histogram {
+    let count = minute.unsigned_abs() * 100_000;
+    let whole = Histogram::Integer(IntegerHistogram {
+        schema: 1,
+        zero_threshold: 0.001,
+        zero_count: 3,
+        count: count + 3,
+        sum: minute as f64 * 0.1,
+        positive: vec![Bucket { index: 2, count }],
+        ..Default::default()
+    });
+    if is_whole { whole } else { Histogram::Float(whole.to_float()) }
 }
 
 fn ours(what: What) -> String {
@@ -79,9 +100,7 @@ fn rankings(text: &str) -> BTreeMap<&str, Vec<&str>> {
     text.split("\n\n")
         .map(|section| {
             let (title, entries) = section.split_once('\n').unwrap_or((section, ""));
-            let mut entries: Vec<&str> = entries.lines().collect();
-            entries.sort_unstable();
-            (title, entries)
+            (title, sorted_lines(entries))
         })
         .collect()
 }
@@ -99,6 +118,61 @@ fn analyze_finds_what_promtool_finds() {
     assert!(ours(analyze(Some(first.clone()), 3)).contains(&first));
     let error = run_to(&analyze(Some("none".to_owned()), 3), &mut Vec::new()).unwrap_err();
     assert_eq!(error.to_string(), "there is no block none");
+}
+
+/// Promtool gives series of the head in any order.
+fn sorted_lines(text: &str) -> Vec<&str> {
+    let mut lines: Vec<&str> = text.lines().collect();
+    lines.sort_unstable();
+    lines
+}
+
+#[test]
+fn dump_prints_what_promtool_prints_while_the_directory_is_open() {
+    let dir = directory();
+    let _server = open(dir.path());
+    #[track_caller]
+    fn check(dir: &Path, selector: &str, min_time: i64, max_time: i64, lines_min: usize) {
+        let (first, last) = (format!("--min-time={min_time}"), format!("--max-time={max_time}"));
+        let theirs = promtool(&["dump", &format!("--match={selector}"), &first, &last], dir);
+        let selectors = vec![selector.to_owned()];
+        let dir = dir.to_owned();
+        let ours = ours(What::Dump(dump::DumpArgs { dir, selectors, min_time, max_time }));
+        let mut ours = sorted_lines(&ours);
+        ours.retain(|line| !line.contains("{count:")); // theirs has no histograms
+        assert_eq!(ours, sorted_lines(&theirs));
+        assert!(ours.len() >= lines_min, "{ours:?}");
+    }
+    check(dir.path(), "{__name__=~\".+\"}", i64::MIN, i64::MAX, 3000);
+    check(dir.path(), "metric_1{pod=~\"pod-1-.+\"}", START, START + 300 * MINUTE, 60);
+    check(dir.path(), "metric_1", START + 580 * MINUTE, START + 590 * MINUTE, 10);
+    check(dir.path(), "none", i64::MIN, i64::MAX, 0);
+}
+
+#[test]
+fn dump_prints_histograms_too() {
+    #[track_caller]
+    fn check(selector: &str, expect: &str) {
+        let dir = directory();
+        let at = START + 20 * MINUTE;
+        let selectors = vec![selector.to_owned()];
+        let dump = dump::DumpArgs {
+            dir: dir.path().to_owned(),
+            selectors,
+            min_time: at - 1,
+            max_time: at,
+        };
+        assert_eq!(ours(What::Dump(dump)), format!("{expect} {at}\n"));
+    }
+    check(
+        "whole",
+        "{__name__=\"whole\"} {count:2000003, sum:2, [-0.001,0.001]:3, (1.4142135623730951,2]:2000000}",
+    );
+    check(
+        "fractional",
+        "{__name__=\"fractional\"} \
+         {count:2.000003e+06, sum:2, [-0.001,0.001]:3, (1.4142135623730951,2]:2e+06}",
+    );
 }
 
 #[test]

@@ -5,11 +5,11 @@ mod blocks;
 mod committer;
 mod compact;
 mod durable;
-mod merged;
+pub(crate) mod merged;
 mod past;
 mod query;
-mod read;
-mod replay;
+pub(crate) mod read;
+pub(crate) mod replay;
 
 use std::collections::HashMap;
 use std::fmt;

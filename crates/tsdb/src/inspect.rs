@@ -2,9 +2,11 @@
 //!
 //! - INSPECT-1: nothing is locked, written or removed, so that a server may have the directory open
 //!   meanwhile.
-//! - INSPECT-2: memory follows the number of series, never that of samples in blocks.
+//! - INSPECT-2: memory follows the number of series and what the log has of them, never the samples in
+//!   blocks.
 
 pub mod analysis;
+pub mod dump;
 pub mod verify;
 
 use std::io;
@@ -22,6 +24,8 @@ pub enum InspectError {
     List { dir: PathBuf, source: io::Error },
     #[error("open block {dir}", dir = .dir.display())]
     Open { dir: PathBuf, source: io::Error },
+    #[error("read the log in {dir}", dir = .dir.display())]
+    Log { dir: PathBuf, source: io::Error },
     #[error("there is no block {0}")]
     NoBlock(String),
     #[error("there are no blocks in {dir}", dir = .dir.display())]

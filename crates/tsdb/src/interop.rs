@@ -70,6 +70,20 @@ fn labels(series: usize) -> Labels {
         .collect()
 }
 
+/// All files below `dir`.
+pub(crate) fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
+    let mut files = BTreeMap::new();
+    for entry in fs::read_dir(dir).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            files.extend(self::files(&path));
+        } else {
+            files.insert(path.clone(), fs::read(path).unwrap());
+        }
+    }
+    files
+}
+
 pub(crate) fn promtool(arguments: &[&str], path: &Path) -> Output {
     let output = Command::new("promtool").args(arguments).arg(path).output().expect(INSTALL);
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));

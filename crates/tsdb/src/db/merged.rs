@@ -95,19 +95,27 @@ impl MergedSet {
     }
 
     fn points(&self, part: &Part) -> Result<Vec<Point>, QueryError> {
-        let (block, series) = match part {
-            Part::Head { index } => return self.head.read_points(*index),
-            Part::Block { block, series } => (&self.blocks[*block], series),
-        };
-        let mut points = Vec::new();
-        for meta in &series.chunks {
-            let (encoding, bytes) = block.chunk(meta)?;
-            read_points(encoding, bytes, self.range, &mut points)
-                .map_err(|_| corrupt(meta, &series.labels))?;
+        match part {
+            Part::Head { index } => self.head.read_points(*index),
+            Part::Block { block, series } => block_points(&self.blocks[*block], series, self.range),
         }
-        points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
-        Ok(points)
     }
+}
+
+/// What is left of a block's series within `range`.
+pub(crate) fn block_points(
+    block: &Block,
+    series: &BlockSeries,
+    range: TimeRange,
+) -> Result<Vec<Point>, QueryError> {
+    let mut points = Vec::new();
+    for meta in series.chunks.iter().filter(|meta| meta.range().overlaps(&range)) {
+        let (encoding, bytes) = block.chunk(meta)?;
+        read_points(encoding, bytes, range, &mut points)
+            .map_err(|_| corrupt(meta, &series.labels))?;
+    }
+    points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
+    Ok(points)
 }
 
 fn corrupt(chunk: &ChunkMeta, labels: &Labels) -> QueryError {

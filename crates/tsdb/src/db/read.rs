@@ -17,7 +17,7 @@ use crate::head::{Head, Place, Slot};
 /// A consistent cut of some series (QUERY-1). Full chunks are shared with the head; of open chunks
 /// it has a copy, which later appends do not change.
 #[derive(Debug)]
-pub(super) struct HeadSet {
+pub(crate) struct HeadSet {
     range: TimeRange,
     series: Vec<CutSeries>,
     full: Vec<FullChunk>,
@@ -42,7 +42,7 @@ struct Late {
     points: Vec<Point>,
 }
 
-pub(super) fn select(head: &Head, selection: &Selection) -> HeadSet {
+pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
     let snapshot = head.snapshots.begin();
     let index = head.index.read();
     let mut picked = Vec::new();
@@ -179,7 +179,7 @@ impl HeadSet {
     }
 
     /// What [`SeriesSet::read`] gives, as points.
-    pub(super) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
+    pub(crate) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
         let series = &self.series[index];
         self.points(series).map_err(|BadChunk| corrupt(&series.labels))
     }

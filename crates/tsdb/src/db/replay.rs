@@ -10,7 +10,8 @@
 //!
 //! - REPLAY-1: everything logged before the first damage of each segment comes back; what is lost is
 //!   reported by file and offset, and counted.
-//! - REPLAY-2: after replay no segment has damage: it was cut off where it began.
+//! - REPLAY-2: after replay no segment has damage: it was cut off where it began. Who only looks
+//!   ([`Replay::looking`]) leaves it.
 
 mod read_ahead;
 mod workers;
@@ -20,7 +21,7 @@ use std::io;
 use std::path::Path;
 use std::thread;
 
-use model::{Labels, Point};
+use model::{Labels, Matcher, Point};
 use tracing::{error, info, warn};
 
 use crate::head::Head;
@@ -31,15 +32,17 @@ use crate::metrics::Metrics;
 use crate::wal::checkpoint;
 use crate::wal::record::exemplars::ExemplarsRecord;
 use crate::wal::record::{
-    BadRecord, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
+    BadRecord, LabelPairs, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
 };
 use read_ahead::{Damage, Segment, Stretch, read_ahead, segments_in};
 use workers::{Routed, Store, Workers};
 
 #[derive(Debug)]
-pub(super) struct Replay<'a> {
+pub(crate) struct Replay<'a> {
     head: &'a Head,
     metrics: &'a Metrics,
+    /// Of which series, for one who only looks.
+    looks_at: Option<&'a [Vec<Matcher>]>,
     samples: u64,
     unknown: u64,
     passed_over: u64,
@@ -48,11 +51,22 @@ pub(super) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     pub(super) const fn new(head: &'a Head, metrics: &'a Metrics) -> Self {
-        Self { head, metrics, samples: 0, unknown: 0, passed_over: 0, is_late: false }
+        let looks_at = None;
+        Self { head, metrics, looks_at, samples: 0, unknown: 0, passed_over: 0, is_late: false }
+    }
+
+    /// Changes nothing on the disk, and brings back only the series that meet all matchers of any one
+    /// of these sets.
+    pub(crate) const fn looking(
+        head: &'a Head,
+        metrics: &'a Metrics,
+        matcher_sets: &'a [Vec<Matcher>],
+    ) -> Self {
+        Self { looks_at: Some(matcher_sets), ..Self::new(head, metrics) }
     }
 
     /// Replays the log in `dir`; gives the number of the segment to write next.
-    pub(super) fn log(&mut self, dir: &Path) -> io::Result<u32> {
+    pub(crate) fn log(&mut self, dir: &Path) -> io::Result<u32> {
         let (mut segments, first) = match checkpoint::newest(dir)? {
             Some((checkpoint, covered)) => (segments_in(&checkpoint)?, covered + 1),
             None => (Vec::new(), 0),
@@ -65,7 +79,7 @@ impl<'a> Replay<'a> {
 
     /// Replays, after the log, the log of what arrived out of order; gives the number of the segment
     /// to write next.
-    pub(super) fn late_log(&mut self, dir: &Path) -> io::Result<u32> {
+    pub(crate) fn late_log(&mut self, dir: &Path) -> io::Result<u32> {
         self.is_late = true;
         let (segments, next) = self.newer_segments(dir, 0)?;
         self.segments(&segments, store_late)?;
@@ -122,6 +136,9 @@ impl<'a> Replay<'a> {
             "the log is damaged; the rest of this segment is lost");
         self.metrics.log_damage.inc();
         self.metrics.log_damage_bytes.inc_by(lost_bytes);
+        if self.looks_at.is_some() {
+            return Ok(());
+        }
         OpenOptions::new().write(true).open(path)?.set_len(start)
     }
 
@@ -159,11 +176,18 @@ impl Replay<'_> {
         }
     }
 
+    fn wants(&self, labels: &LabelPairs<'_>) -> bool {
+        let value =
+            |name: &str| labels.iter().find(|pair| pair.0 == name).map_or("", |pair| pair.1);
+        let meets = |set: &Vec<Matcher>| set.iter().all(|m| m.matches(value(m.name())));
+        self.looks_at.is_none_or(|sets| sets.iter().any(meets))
+    }
+
     fn series(&self, entries: SeriesRecord<'_>) -> Result<(), BadRecord> {
         let mut index = self.head.index.write();
         for entry in entries {
             let (number, labels) = entry?;
-            if !labels.is_empty() {
+            if !labels.is_empty() && self.wants(&labels) {
                 let place = self.head.series_in(&mut index, labels, Some(number));
                 index.add_alias(number, place);
             }

@@ -1,4 +1,3 @@
-use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
@@ -12,7 +11,7 @@ use super::*;
 use crate::block::meta::BlockMeta;
 use crate::block::{BlockWriter, ChunkData};
 use crate::chunk::{XOR, XorChunk};
-use crate::interop::{leave_chunks_of_the_head, open, write_directory};
+use crate::interop::{files, leave_chunks_of_the_head, open, write_directory};
 use crate::log::{LogSeries, LoggedSample};
 use crate::wal::compression::Compression;
 use crate::wal::record::RecordBuilder;
@@ -23,19 +22,6 @@ fn problems(dir: &Path) -> (Verified, Vec<Problem>) {
     let verified = verify(dir, &mut |problem| found.push(problem)).unwrap();
     assert_eq!(verified.problems, found.len() as u64);
     (verified, found)
-}
-
-fn files(dir: &Path) -> BTreeMap<PathBuf, Vec<u8>> {
-    let mut files = BTreeMap::new();
-    for entry in fs::read_dir(dir).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(self::files(&path));
-        } else {
-            files.insert(path.clone(), fs::read(path).unwrap());
-        }
-    }
-    files
 }
 
 /// A directory with files of every kind, whose server was killed.
