@@ -6,6 +6,7 @@ mod committer;
 mod compact;
 mod durable;
 pub(crate) mod merged;
+mod open;
 mod past;
 mod query;
 pub(crate) mod read;
@@ -22,7 +23,7 @@ use std::time::Duration;
 use model::{TimeRange, Timestamp};
 use parking_lot::{Mutex, RwLock};
 use storage::{Append, AppendError, Appended, Appender};
-use tracing::{info, warn};
+use tracing::info;
 
 #[cfg(test)]
 use crate::block::meta::BlockMeta;
@@ -33,19 +34,14 @@ use crate::log::{LogPosition, LogReader};
 use crate::metrics::Metrics;
 use crate::wal::compression::Compression;
 use crate::wal::record::RecordBuilder;
-use crate::wal::writer::LogWriter;
 use crate::wal::{SEGMENT_BYTES, checkpoint, list_segments, segment_path};
 use batch::Batch;
 use blocks::Blocks;
 use committer::{Committer, Given, Pending, Rules, logged_metadata};
 use durable::Durable;
-use replay::Replay;
 
 /// How far ahead of the clock samples may be.
 const AHEAD_MAX: Duration = Duration::from_secs(600);
-/// What is derived from the log, ours or Prometheus': stale after a start, and made anew.
-const DERIVED: [&str; 2] = ["chunks_head", "chunk_snapshot."];
-
 #[derive(Clone, Debug)]
 pub struct Options {
     pub dir: PathBuf,
@@ -120,70 +116,6 @@ impl fmt::Debug for Db {
 
 /// Opening and looking after.
 impl Db {
-    /// Opens or makes a data directory and replays its log, which may take a while.
-    pub fn open(options: Options, metrics: Metrics) -> Result<Arc<Self>, OpenError> {
-        let log_dir = options.dir.join("wal");
-        let late_log_dir = options.dir.join("wbl");
-        let io_error = |action, path: &Path| {
-            let path = path.to_owned();
-            move |source| OpenError::Io { action, path, source }
-        };
-        fs::create_dir_all(&log_dir).map_err(io_error("create", &log_dir))?;
-        let lock_path = options.dir.join("lock");
-        let lock = DirLock::take(&lock_path).map_err(io_error("lock", &lock_path))?;
-        let lock = lock.ok_or_else(|| OpenError::Locked { dir: options.dir.clone() })?;
-
-        remove_derived(&options.dir).map_err(io_error("clean", &options.dir))?;
-        let blocks = Blocks::open(&options.dir, &metrics)
-            .map_err(io_error("open blocks in", &options.dir))?;
-        let head = Head::new(options.exemplars_max);
-        if let Some(range) = blocks.range() {
-            head.bounds.written(range.end.plus_millis(1));
-        }
-        checkpoint::clean_up(&log_dir).map_err(io_error("clean", &log_dir))?;
-        durable::sync_segments(&log_dir).map_err(io_error("sync", &log_dir))?;
-        let mut replay = Replay::new(&head, &metrics);
-        let next = replay.log(&log_dir).map_err(io_error("replay", &log_dir))?;
-        let writer = |dir: &Path, segment| {
-            let (bytes_max, compression) = (options.segment_bytes_max, options.log_compression);
-            LogWriter::create(dir, segment, bytes_max, compression)
-                .map_err(io_error("create a segment in", dir))
-        };
-        let log_writer = writer(&log_dir, next)?;
-        let late_writer = if options.out_of_order_window.is_zero() && !late_log_dir.exists() {
-            None
-        } else {
-            fs::create_dir_all(&late_log_dir).map_err(io_error("create", &late_log_dir))?;
-            durable::sync_segments(&late_log_dir).map_err(io_error("sync", &late_log_dir))?;
-            let next = replay.late_log(&late_log_dir).map_err(io_error("replay", &late_log_dir))?;
-            Some(writer(&late_log_dir, next)?)
-        };
-        replay.report();
-        let mut spill = Spill::new(&options.dir);
-        if let Err(error) = spill.run(&head) {
-            warn!(%error, "full chunks stay in memory for now");
-        }
-        let log_end = log_writer.position();
-        let db = Self {
-            committer: Mutex::new(Committer::new(log_writer, late_writer)),
-            options,
-            log_dir,
-            late_log_dir,
-            metrics,
-            head,
-            blocks,
-            log_end: Mutex::new(log_end),
-            holds: Mutex::default(),
-            hooks: RwLock::default(),
-            spare_batches: Mutex::default(),
-            durable: Durable::default(),
-            maintenance: Mutex::new(spill),
-            _lock: lock,
-        };
-        db.update_gauges();
-        Ok(Arc::new(db))
-    }
-
     /// Moves what is old enough into blocks, merges blocks, drops what retention no longer keeps and
     /// shortens the log. Call it every minute or so, off the async threads; it returns at once when
     /// there is nothing to do, and after minutes when there is much.
@@ -429,17 +361,6 @@ impl Db {
             late_from: (!window.is_zero()).then(|| newest.minus(window)),
         }
     }
-}
-
-fn remove_derived(dir: &Path) -> io::Result<()> {
-    for entry in fs::read_dir(dir)? {
-        let entry = entry?;
-        let name = entry.file_name();
-        if name.to_str().is_some_and(|name| DERIVED.iter().any(|prefix| name.starts_with(prefix))) {
-            fs::remove_dir_all(entry.path())?;
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

@@ -1,7 +1,13 @@
 //! What the engine says of itself.
 
-use prometheus::{Error, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector};
+mod replay;
+
+use prometheus::{
+    Error, Gauge, IntCounter, IntCounterVec, IntGauge, Opts, Registry, core::Collector,
+};
 use storage::{ExemplarDropReason, RejectReason};
+
+pub use replay::ReplayProgress;
 
 #[derive(Clone, Debug)]
 pub struct Metrics {
@@ -20,6 +26,8 @@ pub struct Metrics {
     pub(crate) log_write_errors: IntCounter,
     pub(crate) log_damage: IntCounter,
     pub(crate) log_damage_bytes: IntCounter,
+    pub(crate) log_damage_records: IntCounter,
+    pub(crate) replay: ReplayProgress,
     pub(crate) replay_unknown_series: IntCounter,
     pub(crate) checkpoints: IntCounter,
     pub(crate) blocks: IntGauge,
@@ -93,6 +101,23 @@ impl Metrics {
                 "wal_corrupted_bytes_total",
                 "Bytes of log from damaged places to the ends of their segments.",
             )?,
+            log_damage_records: counter(
+                "wal_corrupted_records_total",
+                "Records of log there, as far as they can be told.",
+            )?,
+            replay: ReplayProgress {
+                segments: gauge("replay_segments", "Segments of the log to replay at start.")?,
+                segments_read: gauge("replay_segments_read", "Of those, how many were begun.")?,
+                bytes: gauge("replay_bytes", "Bytes of the log to replay at start.")?,
+                bytes_read: gauge("replay_bytes_read", "Of those, how many were read.")?,
+                duration_seconds: register(
+                    registry,
+                    Gauge::new(
+                        "watershed_tsdb_replay_duration_seconds",
+                        "How long the replay of the log took at start.",
+                    )?,
+                )?,
+            },
             replay_unknown_series: counter(
                 "wal_replay_unknown_refs_total",
                 "Samples in the log whose series the log does not name; lost.",
@@ -109,6 +134,11 @@ impl Metrics {
                 "Times that blocks could not be merged because they could not be read.",
             )?,
         })
+    }
+
+    /// For whoever waits until the database is open.
+    pub fn replay_progress(&self) -> ReplayProgress {
+        self.replay.clone()
     }
 
     pub(crate) fn rejected(&self, reason: RejectReason) -> IntCounter {

@@ -12,13 +12,11 @@
 
 use std::fs::File;
 use std::io;
-use std::path::Path;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Db;
 use super::committer::Unsynced;
-use crate::wal::{list_segments, segment_path};
 
 /// How far the log is on the disk.
 #[derive(Default)]
@@ -81,15 +79,6 @@ impl Db {
         let mut tails = unsynced.log.iter().chain(&unsynced.late_log);
         tails.try_for_each(|tail| self.durable.sync_file(&tail.file))
     }
-}
-
-/// What a former process wrote and had no time to sync: sent again it is stored already, and would be
-/// acknowledged.
-pub(super) fn sync_segments(dir: &Path) -> io::Result<()> {
-    for segment in list_segments(dir)? {
-        File::open(segment_path(dir, segment))?.sync_data()?;
-    }
-    Ok(())
 }
 
 impl Durable {

@@ -9,16 +9,16 @@
 //! or in the latter.
 //!
 //! - REPLAY-1: everything logged before the first damage of each segment comes back; what is lost is
-//!   reported by file and offset, and counted.
+//!   reported by file and offset, and counted, in bytes and records.
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began. Who only looks
 //!   ([`Replay::looking`]) leaves it.
 
 mod read_ahead;
+mod segments;
 mod workers;
 
 use std::fs::OpenOptions;
 use std::io;
-use std::path::Path;
 use std::thread;
 
 use model::{Labels, Matcher, Point};
@@ -29,12 +29,14 @@ use crate::head::exemplars::Verdict;
 use crate::head::series::Series;
 use crate::log::{LogSeries, LoggedExemplar, LoggedSample};
 use crate::metrics::Metrics;
-use crate::wal::checkpoint;
 use crate::wal::record::exemplars::ExemplarsRecord;
 use crate::wal::record::{
     BadRecord, LabelPairs, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
 };
-use read_ahead::{Damage, Segment, Stretch, read_ahead, segments_in};
+use crate::wal::segment::SegmentReader;
+use read_ahead::{Damage, Stretch, read_ahead};
+pub(crate) use segments::LogSegments;
+use segments::Segment;
 use workers::{Routed, Store, Workers};
 
 #[derive(Debug)]
@@ -43,6 +45,9 @@ pub(crate) struct Replay<'a> {
     metrics: &'a Metrics,
     /// Of which series, for one who only looks.
     looks_at: Option<&'a [Vec<Matcher>]>,
+    /// Of the log that was replayed before the late log.
+    segments_before: usize,
+    bytes_before: u64,
     samples: u64,
     unknown: u64,
     passed_over: u64,
@@ -51,8 +56,17 @@ pub(crate) struct Replay<'a> {
 
 impl<'a> Replay<'a> {
     pub(super) const fn new(head: &'a Head, metrics: &'a Metrics) -> Self {
-        let looks_at = None;
-        Self { head, metrics, looks_at, samples: 0, unknown: 0, passed_over: 0, is_late: false }
+        Self {
+            head,
+            metrics,
+            looks_at: None,
+            segments_before: 0,
+            bytes_before: 0,
+            samples: 0,
+            unknown: 0,
+            passed_over: 0,
+            is_late: false,
+        }
     }
 
     /// Changes nothing on the disk, and brings back only the series that meet all matchers of any one
@@ -65,37 +79,24 @@ impl<'a> Replay<'a> {
         Self { looks_at: Some(matcher_sets), ..Self::new(head, metrics) }
     }
 
-    /// Replays the log in `dir`; gives the number of the segment to write next.
-    pub(crate) fn log(&mut self, dir: &Path) -> io::Result<u32> {
-        let (mut segments, first) = match checkpoint::newest(dir)? {
-            Some((checkpoint, covered)) => (segments_in(&checkpoint)?, covered + 1),
-            None => (Vec::new(), 0),
-        };
-        let (newer, next) = self.newer_segments(dir, first)?;
-        segments.extend(newer);
-        self.segments(&segments, store_in_order)?;
-        Ok(next)
+    /// Tells how much there is to do.
+    pub(super) fn announce(&self, logs: [&LogSegments; 2]) {
+        let segments = || logs.into_iter().flat_map(|log| &log.segments);
+        let bytes = segments().map(|segment| segment.bytes).sum();
+        self.metrics.replay.begin(segments().count(), bytes);
     }
 
-    /// Replays, after the log, the log of what arrived out of order; gives the number of the segment
-    /// to write next.
-    pub(crate) fn late_log(&mut self, dir: &Path) -> io::Result<u32> {
+    pub(crate) fn log(&mut self, log: &LogSegments) -> io::Result<()> {
+        self.segments(&log.segments, store_in_order)?;
+        self.segments_before = log.segments.len();
+        self.bytes_before = log.segments.iter().map(|segment| segment.bytes).sum();
+        Ok(())
+    }
+
+    /// Replays, after the log, the log of what arrived out of order.
+    pub(crate) fn late_log(&mut self, log: &LogSegments) -> io::Result<()> {
         self.is_late = true;
-        let (segments, next) = self.newer_segments(dir, 0)?;
-        self.segments(&segments, store_late)?;
-        Ok(next)
-    }
-
-    /// The segments in `dir` from `first` on, and the number after the last.
-    fn newer_segments(&self, dir: &Path, first: u32) -> io::Result<(Vec<Segment>, u32)> {
-        let mut segments = segments_in(dir)?;
-        segments.retain(|segment| segment.number >= first);
-        let numbers: Vec<u32> = segments.iter().map(|segment| segment.number).collect();
-        for gap in numbers.windows(2).filter(|pair| pair[0] + 1 != pair[1]) {
-            error!(after = gap[0], before = gap[1], "log segments are missing");
-            self.metrics.log_damage.inc();
-        }
-        Ok((segments, numbers.last().map_or(first, |last| last + 1)))
+        self.segments(&log.segments, store_late)
     }
 
     fn segments(&mut self, segments: &[Segment], store: Store) -> io::Result<()> {
@@ -108,6 +109,7 @@ impl<'a> Replay<'a> {
                 if ended == Some(stretch.segment) {
                     continue;
                 }
+                self.reached(segments, &stretch);
                 if let Some(damage) = self.stretch(&stretch, &mut workers) {
                     ended = Some(stretch.segment);
                     self.cut(&segments[stretch.segment], damage)?;
@@ -116,6 +118,13 @@ impl<'a> Replay<'a> {
             workers.finish(head);
             Ok(())
         })
+    }
+
+    fn reached(&self, segments: &[Segment], stretch: &Stretch) {
+        let before = &segments[..stretch.segment];
+        let bytes = self.bytes_before + before.iter().map(|segment| segment.bytes).sum::<u64>();
+        let segment = self.segments_before + stretch.segment + 1;
+        self.metrics.replay.reached(segment, bytes + stretch.end);
     }
 
     /// Gives the damage where there is some.
@@ -131,11 +140,14 @@ impl<'a> Replay<'a> {
 
     fn cut(&self, segment: &Segment, damage: Damage) -> io::Result<()> {
         let Damage { start, offset, reason } = damage;
-        let (path, lost_bytes) = (segment.path(), segment.bytes()? - start);
-        error!(file = %path.display(), offset, reason, lost_bytes,
+        let (path, lost_bytes) = (segment.path(), segment.bytes - start);
+        let mut reader = SegmentReader::open(&segment.dir, segment.number, start)?;
+        let lost_records = reader.lost_records(start, segment.bytes)?;
+        error!(file = %path.display(), offset, reason, lost_bytes, lost_records,
             "the log is damaged; the rest of this segment is lost");
         self.metrics.log_damage.inc();
         self.metrics.log_damage_bytes.inc_by(lost_bytes);
+        self.metrics.log_damage_records.inc_by(lost_records);
         if self.looks_at.is_some() {
             return Ok(());
         }

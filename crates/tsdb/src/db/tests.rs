@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::log::LoggedSample;
 
+#[path = "tests/damage.rs"]
+mod damage;
 #[path = "tests/durable.rs"]
 mod durable;
 #[path = "tests/exemplars.rs"]

@@ -19,7 +19,7 @@ use crate::block::{Block, BlockSeries};
 use crate::chunk::merge::merge;
 use crate::db::merged::block_points;
 use crate::db::read::{self, HeadSet};
-use crate::db::replay::Replay;
+use crate::db::replay::{LogSegments, Replay};
 use crate::head::Head;
 
 /// So many times a server may take away what is about to be read.
@@ -105,10 +105,10 @@ fn read_log(
     let mut replay = Replay::looking(&head, &metrics, matcher_sets);
     let (log, late_log) = (dir.join("wal"), dir.join("wbl"));
     if log.exists() {
-        replay.log(&log)?;
+        replay.log(&LogSegments::of_log(&log, &metrics)?)?;
     }
     if late_log.exists() {
-        replay.late_log(&late_log)?;
+        replay.late_log(&LogSegments::from(&late_log, 0, &metrics)?)?;
     }
     Ok((read::select(&head, &Selection::new(range, Vec::new())), metrics.log_damage.get()))
 }

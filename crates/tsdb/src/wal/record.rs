@@ -30,6 +30,9 @@ const TOMBSTONES: u8 = 3;
 const EXEMPLARS: u8 = 4;
 const METADATA: u8 = 6;
 
+/// Higher kinds are damage: a flag that is lost makes a compressed record look like one of those.
+const KIND_MAX: u8 = 32;
+
 const HELP: &str = "HELP";
 const UNIT: &str = "UNIT";
 /// Ours: the family's name, where the series that stands for it is named otherwise. Prometheus
@@ -62,7 +65,8 @@ impl<'a> Record<'a> {
             kind if histograms::KINDS.contains(&kind) => {
                 HistogramsRecord::new(kind, decoder).map(Self::Histograms)
             }
-            kind => Ok(Self::Other(kind)),
+            kind if kind <= KIND_MAX => Ok(Self::Other(kind)),
+            _ => Err(BadRecord),
         }
     }
 }

@@ -87,6 +87,38 @@ impl SegmentReader {
         }
     }
 
+    /// How many records there seem to be from `start` on, where the first damaged one begins.
+    pub(crate) fn lost_records(&mut self, start: u64, end: u64) -> io::Result<u64> {
+        let (mut lost, mut at) = (1, start);
+        while at < end {
+            let page_end = at - at % PAGE_BYTES as u64 + PAGE_BYTES as u64;
+            if page_end - at < HEADER_BYTES as u64 {
+                at = page_end;
+                continue;
+            }
+            at = match self.fragment(at, end) {
+                Ok(None) => page_end,
+                Ok(Some((flags, range))) => {
+                    let begins = [FULL, FIRST].contains(&(flags & KIND_MASK));
+                    lost += u64::from(begins && at > start);
+                    at + (HEADER_BYTES + range.len()) as u64
+                }
+                Err(SegmentError::Damaged { .. }) => self.behind_damage(at).unwrap_or(page_end),
+                Err(SegmentError::Io(error)) => return Err(error),
+            };
+        }
+        Ok(lost)
+    }
+
+    /// Where the damaged fragment at `at` says that it ends, if there is more of its page.
+    fn behind_damage(&self, at: u64) -> Option<u64> {
+        let within = (at % PAGE_BYTES as u64) as usize;
+        let header = self.page[within..self.page_bytes].first_chunk::<HEADER_BYTES>()?;
+        let length = HEADER_BYTES + usize::from(u16::from_be_bytes([header[1], header[2]]));
+        let is_plausible = header[0] & KIND_MASK <= LAST && within + length < self.page_bytes;
+        is_plausible.then(|| at + length as u64)
+    }
+
     /// No further fragment: fine between records.
     fn end_at(&mut self, at: u64) -> Result<Option<&[u8]>, SegmentError> {
         if self.joined.is_empty() { Ok(None) } else { Err(damaged(at, "a record breaks off")) }

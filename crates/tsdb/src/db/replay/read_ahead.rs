@@ -1,40 +1,16 @@
 //! Reads the segments of a log on a thread of its own, ahead of whoever takes their records.
 
-use std::fs;
 use std::io;
-use std::path::{Path, PathBuf};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::Scope;
 
+use super::segments::Segment;
 use crate::wal::segment::{SegmentError, SegmentReader};
-use crate::wal::{list_segments, segment_path};
 
 /// A stretch is handed on at this size.
 const STRETCH_BYTES: usize = 256 << 10;
 /// So many of them may wait.
 const AHEAD_MAX: usize = 4;
-
-#[derive(Clone, Debug)]
-pub(super) struct Segment {
-    dir: PathBuf,
-    pub(super) number: u32,
-}
-
-impl Segment {
-    pub(super) fn path(&self) -> PathBuf {
-        segment_path(&self.dir, self.number)
-    }
-
-    pub(super) fn bytes(&self) -> io::Result<u64> {
-        Ok(fs::metadata(self.path())?.len())
-    }
-}
-
-/// The segments in `dir`, in order.
-pub(super) fn segments_in(dir: &Path) -> io::Result<Vec<Segment>> {
-    let numbers = list_segments(dir)?.into_iter();
-    Ok(numbers.map(|number| Segment { dir: dir.to_owned(), number }).collect())
-}
 
 /// Why what follows in a segment is lost.
 #[derive(Clone, Copy, Debug)]
@@ -54,6 +30,8 @@ pub(super) struct Stretch {
     bytes: Vec<u8>,
     /// Where each record begins in its segment, and where it ends in `bytes`.
     records: Vec<(u64, usize)>,
+    /// Where in the segment the last record ends.
+    pub(super) end: u64,
     /// What comes behind the last record.
     pub(super) damage: Option<Damage>,
 }
@@ -97,16 +75,15 @@ fn read(
     segment: &Segment,
     sender: &SyncSender<io::Result<Stretch>>,
 ) -> Result<io::Result<()>, Unwanted> {
-    let opened = SegmentReader::open(&segment.dir, segment.number, 0);
-    let (mut reader, end) = match opened.and_then(|reader| Ok((segment.bytes()?, reader))) {
-        Ok((end, reader)) => (reader, end),
+    let mut reader = match SegmentReader::open(&segment.dir, segment.number, 0) {
+        Ok(reader) => reader,
         Err(error) => return Ok(Err(error)),
     };
     let new = || Stretch { segment: index, ..Stretch::default() };
     let mut stretch = new();
     loop {
         let start = reader.offset();
-        match reader.next(end) {
+        match reader.next(segment.bytes) {
             Ok(Some(record)) => stretch.push(start, record),
             Ok(None) => break,
             Err(SegmentError::Io(error)) => return Ok(Err(error)),
@@ -115,6 +92,7 @@ fn read(
                 break;
             }
         }
+        stretch.end = reader.offset();
         if stretch.bytes.len() >= STRETCH_BYTES {
             let full = std::mem::replace(&mut stretch, new());
             sender.send(Ok(full)).map_err(|_| Unwanted)?;

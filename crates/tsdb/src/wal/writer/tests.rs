@@ -123,3 +123,36 @@ fn what_a_failed_sync_left_is_written_again() {
     let (tails, written) = written_since(&mut writer);
     assert!(tails.is_empty() && !written);
 }
+
+/// REPLAY-1.
+#[test]
+fn lost_records_are_counted() {
+    #[track_caller]
+    fn check(damaged: usize, cut: bool, expect: u64) {
+        let dir = tempfile::tempdir().unwrap();
+        let mut writer = create(dir.path(), u64::MAX);
+        let mut starts = Vec::new();
+        for length in [10, 10, 100_000, 10, 40_000, 10] {
+            let noise = (0..length).map(|i: u32| (i.wrapping_mul(0x9e37_79b9) >> 13) as u8);
+            starts.push(writer.write(&[&noise.collect::<Vec<u8>>()]).unwrap().offset);
+        }
+        let path = segment_path(dir.path(), 0);
+        let mut bytes = fs::read(&path).unwrap();
+        let at = starts[damaged] as usize + HEADER_BYTES + 2;
+        if cut {
+            bytes.truncate(at);
+        } else {
+            bytes[at] ^= 1;
+        }
+        fs::write(&path, &bytes).unwrap();
+        let mut reader = SegmentReader::open(dir.path(), 0, 0).unwrap();
+        let end = bytes.len() as u64;
+        while let Ok(Some(_)) = reader.next(end) {}
+        assert_eq!(reader.offset(), starts[damaged]);
+        assert_eq!(reader.lost_records(starts[damaged], end).unwrap(), expect, "{damaged}");
+    }
+    for damaged in 0..6 {
+        check(damaged, false, 6 - damaged as u64);
+        check(damaged, true, 1);
+    }
+}
