@@ -10,6 +10,8 @@
 //! This crate reads no clock and opens no socket: time is what samples carry, and whoever owns the
 //! database calls [`Db::sync`] and [`Db::maintain`] by a timer.
 
+#[cfg(feature = "bench")]
+pub mod bench;
 pub mod db;
 pub mod inspect;
 pub mod log;

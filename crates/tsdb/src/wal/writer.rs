@@ -130,7 +130,7 @@ impl LogWriter {
     }
 
     /// Lays `records` out in pages, from `offset` on, into `fragments`.
-    fn frame(&mut self, records: &[&[u8]]) -> io::Result<()> {
+    pub(crate) fn frame(&mut self, records: &[&[u8]]) -> io::Result<()> {
         self.fragments.clear();
         for record in records {
             let (flag, data) = self.compressor.compress(record)?;
