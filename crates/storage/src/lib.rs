@@ -1,12 +1,15 @@
-//! The two traits between adapters and the storage core: [`Append`] and [`Query`].
+//! The traits between adapters and the storage core: [`Append`], [`Query`] and [`Admin`].
 //!
-//! Whatever enters goes through an [`Appender`]; whatever is asked goes through [`Query`]. The time
-//! series database implements both; a remote tier can implement the second.
+//! Whatever enters goes through an [`Appender`]; whatever is asked goes through [`Query`]; what
+//! operators do to it goes through [`Admin`]. The time series database implements all three; a remote
+//! tier can implement the second.
 
+pub mod admin;
 pub mod append;
 pub mod memory;
 pub mod query;
 
+pub use admin::{Admin, AdminError};
 pub use append::{
     Append, AppendError, Appended, Appender, ExemplarDropReason, RejectReason, Rejected, SeriesKey,
     SeriesRef,

@@ -5,18 +5,18 @@
 //! ```
 //! - BLOCK-1: a block appears whole: it is written under another name, synced, then renamed; what a
 //!   crash left unfinished is removed when the database opens.
-//! - BLOCK-2: a finished block's files never change (Prometheus' deletions, which replace
-//!   `tombstones`, are read when the database opens).
+//! - BLOCK-2: a finished block's index and chunks never change. A deletion replaces `tombstones`, and
+//!   its count in `meta.json`, each as a whole; whoever reads the block goes on without it.
 //! - Source: Prometheus `tsdb/docs/format/`.
 
 pub(crate) mod chunks;
+mod delete;
 pub(crate) mod index_reader;
 pub(crate) mod index_writer;
 pub(crate) mod meta;
 mod select;
 pub(crate) mod tombstones;
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::{fs, io};
@@ -31,9 +31,12 @@ use chunks::{ChunkReader, ChunkWriter};
 use index_reader::{BadIndex, IndexReader};
 use index_writer::IndexWriter;
 use meta::{BlockMeta, Ulid};
+use tombstones::Tombstones;
 
-const BEING_WRITTEN: &str = ".tmp-for-creation";
+pub(crate) const BEING_WRITTEN: &str = ".tmp-for-creation";
 const BEING_REMOVED: &str = ".tmp-for-deletion";
+const TOMBSTONES: &str = "tombstones";
+const CHUNKS: &str = "chunks";
 
 /// Where a chunk is and when its samples are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -63,6 +66,7 @@ pub(crate) struct ChunkData {
 #[derive(Clone, Debug)]
 pub(crate) struct BlockSeries {
     pub(crate) labels: Labels,
+    /// Those of which something is left.
     pub(crate) chunks: Vec<ChunkMeta>,
     pub(crate) deleted: Vec<TimeRange>,
 }
@@ -73,18 +77,21 @@ pub(crate) struct Block {
     dir: PathBuf,
     meta: BlockMeta,
     bytes: u64,
-    index: IndexReader,
-    chunks: ChunkReader,
-    deleted: HashMap<u64, Vec<TimeRange>>,
+    index: Arc<IndexReader>,
+    chunks: Arc<ChunkReader>,
+    tombstones: Tombstones,
 }
 
 impl Block {
     pub(crate) fn open(dir: &Path) -> io::Result<Self> {
-        let index = IndexReader::open(&dir.join("index"))?;
-        let chunks = ChunkReader::open(&dir.join("chunks"))?;
-        let deleted = tombstones::read(&dir.join("tombstones"))?;
-        let bytes = directory_bytes(dir)?;
-        Ok(Self { dir: dir.to_owned(), meta: BlockMeta::read(dir)?, bytes, index, chunks, deleted })
+        Ok(Self {
+            dir: dir.to_owned(),
+            meta: BlockMeta::read(dir)?,
+            bytes: directory_bytes(dir)?,
+            index: Arc::new(IndexReader::open(&dir.join("index"))?),
+            chunks: Arc::new(ChunkReader::open(&dir.join(CHUNKS))?),
+            tombstones: Tombstones::read(&dir.join(TOMBSTONES))?,
+        })
     }
 
     pub(crate) const fn meta(&self) -> &BlockMeta {
@@ -95,8 +102,8 @@ impl Block {
         self.bytes
     }
 
-    pub(crate) fn has_deletions(&self) -> bool {
-        !self.deleted.is_empty()
+    pub(crate) const fn tombstones(&self) -> &Tombstones {
+        &self.tombstones
     }
 
     /// The times that the block may have samples of.
@@ -110,8 +117,14 @@ impl Block {
     }
 
     pub(crate) fn series(&self, id: u32) -> Result<BlockSeries, QueryError> {
-        let (labels, chunks) = self.index.series(id).map_err(|e| self.bad_index(e))?;
-        let deleted = self.deleted.get(&u64::from(id)).cloned().unwrap_or_default();
+        let (labels, mut chunks) = self.index.series(id).map_err(|e| self.bad_index(e))?;
+        let deleted = self.tombstones.of(u64::from(id)).to_vec();
+        if !deleted.is_empty() {
+            let is_gone = |range: TimeRange| {
+                deleted.iter().any(|d| d.contains(range.start) && d.contains(range.end))
+            };
+            chunks.retain(|chunk| !is_gone(chunk.range()));
+        }
         Ok(BlockSeries { labels, chunks, deleted })
     }
 
@@ -202,6 +215,24 @@ impl Block {
         }
     }
 
+    /// Makes the same block appear in another data directory of the same file system. The files are
+    /// shared: none of them is ever written again (BLOCK-2).
+    pub(crate) fn link_into(&self, data: &Path) -> io::Result<()> {
+        let to = data.join(self.meta.ulid.as_str());
+        fs::create_dir_all(to.join(CHUNKS))?;
+        for dir in ["", CHUNKS] {
+            let (from, to) = (self.dir.join(dir), to.join(dir));
+            for entry in fs::read_dir(from)? {
+                let entry = entry?;
+                if entry.file_type()?.is_file() {
+                    fs::hard_link(entry.path(), to.join(entry.file_name()))?;
+                }
+            }
+            sync_dir(&to)?;
+        }
+        Ok(())
+    }
+
     /// Takes the block off the disk. Whoever is reading it may go on.
     pub(crate) fn remove(&self) -> io::Result<()> {
         remove_block(&self.dir)
@@ -218,9 +249,9 @@ pub(crate) struct BlockWriter {
     chunks: ChunkWriter,
 }
 
-/// The directory of a block until it is renamed.
+/// A directory until it is renamed.
 #[derive(Debug)]
-struct Unfinished(PathBuf);
+pub(crate) struct Unfinished(pub(crate) PathBuf);
 
 impl Drop for Unfinished {
     fn drop(&mut self) {
@@ -235,7 +266,7 @@ impl BlockWriter {
         let dir = Unfinished(data.join(format!("{}{BEING_WRITTEN}", meta.ulid.as_str())));
         fs::create_dir(&dir.0)?;
         let index = IndexWriter::create(&dir.0.join("index"), symbols)?;
-        let chunks = ChunkWriter::create(dir.0.join("chunks"))?;
+        let chunks = ChunkWriter::create(dir.0.join(CHUNKS))?;
         Ok(Self { dir, finished, meta, index, chunks })
     }
 
@@ -263,9 +294,9 @@ impl BlockWriter {
         let dir = &self.dir.0;
         self.chunks.close()?;
         self.index.finish()?;
-        tombstones::write_none(&dir.join("tombstones"))?;
+        Tombstones::default().write(&dir.join(TOMBSTONES))?;
         self.meta.write(dir)?;
-        sync_dir(&dir.join("chunks"))?;
+        sync_dir(&dir.join(CHUNKS))?;
         sync_dir(dir)?;
         fs::rename(dir, &self.finished)?;
         sync_dir(self.finished.parent().unwrap_or(Path::new(".")))?;

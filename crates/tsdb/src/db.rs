@@ -1,9 +1,11 @@
 //! The database: one data directory, opened.
 
+mod admin;
 mod batch;
 mod blocks;
 mod committer;
 mod compact;
+mod delete;
 mod durable;
 pub(crate) mod merged;
 mod open;
@@ -11,6 +13,7 @@ mod past;
 mod query;
 pub(crate) mod read;
 pub(crate) mod replay;
+mod snapshot;
 
 use std::collections::HashMap;
 use std::fmt;
@@ -235,6 +238,7 @@ impl Db {
         self.metrics.log_segment.set(self.log_end().segment.into());
         self.metrics.blocks.set(self.blocks.len() as i64);
         self.metrics.blocks_bytes.set(self.blocks.bytes() as i64);
+        self.metrics.blocks_tombstones.set(self.blocks.tombstones() as i64);
     }
 }
 

@@ -26,7 +26,7 @@ pub(crate) mod spill;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
-use model::{Labels, Timestamp};
+use model::{Labels, TimeRange, Timestamp};
 use parking_lot::{Mutex, MutexGuard, RwLock};
 use storage::{SeriesKey, SeriesRef};
 
@@ -60,7 +60,7 @@ impl Slot {
 }
 
 /// A [`SeriesRef`] taken apart.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Place {
     pub(crate) slot: Slot,
     pub(crate) generation: u32,
@@ -203,6 +203,17 @@ impl Head {
         self.keys.insert(key, place.into(), self.index.read().len());
     }
 
+    /// Calls `visit` for each series, shard by shard.
+    pub(crate) fn each_series<E>(
+        &self,
+        mut visit: impl FnMut(&Series) -> Result<(), E>,
+    ) -> Result<(), E> {
+        for shard in 0..SHARDS {
+            self.shard(shard).iter(shard).try_for_each(|(_, series)| visit(series))?;
+        }
+        Ok(())
+    }
+
     /// Calls `visit` for each series with samples out of order, when every reader sees all that the
     /// series has. The caller holds the committer.
     pub(crate) fn each_late(
@@ -220,6 +231,11 @@ impl Head {
             }
         }
         Ok(())
+    }
+
+    /// Drops the samples of a series within `range`, when every reader sees all that the series has.
+    pub(crate) fn delete(&self, place: Place, range: TimeRange) -> Result<(), BadChunk> {
+        self.shard_of(place).get_mut(place).map_or(Ok(()), |series| series.delete(range))
     }
 
     /// Drops samples older than `before`, which are in blocks, and series that have none; gives the number of those. Their

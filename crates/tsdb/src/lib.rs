@@ -23,6 +23,7 @@ mod codec;
 mod head;
 mod lock;
 mod mapped;
+mod replace;
 mod wal;
 
 #[cfg(test)]

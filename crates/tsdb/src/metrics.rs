@@ -32,6 +32,7 @@ pub struct Metrics {
     pub(crate) checkpoints: IntCounter,
     pub(crate) blocks: IntGauge,
     pub(crate) blocks_bytes: IntGauge,
+    pub(crate) blocks_tombstones: IntGauge,
     pub(crate) blocks_written: IntCounter,
     pub(crate) blocks_broken: IntCounter,
     pub(crate) blocks_expired: IntCounter,
@@ -125,6 +126,10 @@ impl Metrics {
             checkpoints: counter("checkpoints_created_total", "Checkpoints of the log written.")?,
             blocks: gauge("blocks_loaded", "Blocks being read.")?,
             blocks_bytes: gauge("storage_blocks_bytes", "Bytes that blocks take on disk.")?,
+            blocks_tombstones: gauge(
+                "blocks_tombstones",
+                "Deleted ranges of series that blocks still have the samples of.",
+            )?,
             blocks_written: counter("head_blocks_written_total", "Blocks written from the head.")?,
             blocks_broken: counter("blocks_broken_total", "Blocks that could not be opened.")?,
             blocks_expired: counter("blocks_expired_total", "Blocks removed by retention.")?,

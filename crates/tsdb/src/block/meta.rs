@@ -2,11 +2,14 @@
 
 use std::fs;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, Write};
+use std::io;
 use std::path::Path;
 
 use model::Timestamp;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::replace::replace_file;
 
 const FILE: &str = "meta.json";
 const VERSION: u32 = 1;
@@ -58,6 +61,14 @@ pub(crate) struct Stats {
     pub(crate) num_samples: u64,
     pub(crate) num_series: u64,
     pub(crate) num_chunks: u64,
+    /// Of the ranges in `tombstones`.
+    #[serde(skip_serializing_if = "is_zero")]
+    pub(crate) num_tombstones: u64,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "serde passes references")]
+const fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
@@ -130,9 +141,20 @@ impl BlockMeta {
     }
 
     pub(crate) fn write(&self, dir: &Path) -> io::Result<()> {
-        let mut file = fs::File::create(dir.join(FILE))?;
-        file.write_all(&serde_json::to_vec_pretty(self)?)?;
-        file.sync_all()
+        replace_file(&dir.join(FILE), &serde_json::to_vec_pretty(self)?)
+    }
+
+    /// Says in a finished block how many deleted ranges it has. What the file says beyond what we
+    /// know of stays: others (Thanos) add to it.
+    pub(super) fn write_tombstone_count(&mut self, dir: &Path, count: u64) -> io::Result<()> {
+        let path = dir.join(FILE);
+        let mut meta: Map<String, Value> = serde_json::from_slice(&fs::read(&path)?)?;
+        if let Value::Object(stats) = meta.entry("stats").or_insert_with(|| json!({})) {
+            stats.insert("numTombstones".to_owned(), count.into());
+        }
+        replace_file(&path, &serde_json::to_vec_pretty(&meta)?)?;
+        self.stats.num_tombstones = count;
+        Ok(())
     }
 }
 

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use model::{TimeRange, Timestamp};
 use parking_lot::RwLock;
-use tracing::{error, info, warn};
+use tracing::{error, info};
 
 use crate::block::{self, Block};
 use crate::metrics::Metrics;
@@ -42,9 +42,6 @@ impl Blocks {
             } else {
                 kept.push(Arc::new(block));
             }
-        }
-        if kept.iter().any(|block| block.has_deletions()) {
-            warn!("some blocks have deletions: they are honoured, and applied when blocks merge");
         }
         sort(&mut kept);
         Ok(Self(RwLock::new(kept)))
@@ -95,6 +92,11 @@ impl Blocks {
 
     pub(super) fn bytes(&self) -> u64 {
         self.0.read().iter().map(|block| block.bytes()).sum()
+    }
+
+    /// The number of deleted ranges that blocks still have the samples of.
+    pub(super) fn tombstones(&self) -> u64 {
+        self.0.read().iter().map(|block| block.tombstones().count()).sum()
     }
 
     pub(super) fn len(&self) -> usize {

@@ -184,7 +184,7 @@ impl Committer {
     ) {
         let first = self.planned.len();
         let number = series.number;
-        let mut newest = series.newest_time();
+        let mut newest = series.newest_time_of_all(); // SERIES-4
         for Pending { place, given, point } in group {
             let (place, in_batch) = (*place, &self.planned[first..]);
             let point = as_stored(series, in_batch, point);
@@ -316,6 +316,14 @@ impl Committer {
         head.snapshots.publish(self.commits);
     }
 
+    /// Logs deletions.
+    pub(super) fn log_tombstones(&mut self, record: &RecordBuilder) -> io::Result<()> {
+        if self.is_closed {
+            return Err(io::Error::other("the database is closed"));
+        }
+        self.writer.write(&[record.bytes()]).map(drop)
+    }
+
     /// The number of the newest commit.
     pub(super) const fn commits(&self) -> u64 {
         self.commits
@@ -401,7 +409,7 @@ fn as_stored(series: &Series, in_batch: &[Planned], point: &Point) -> Point {
     }
 }
 
-/// `newest`: the time of the newest sample in order, those of the batch included; `stored`: what there
+/// `newest`: the time of the newest sample, those of the batch included; `stored`: what there
 /// is for the point's time. The order of the questions is Prometheus' (`tsdb/head_append.go`); in
 /// addition a time that is stored already, however old, is found.
 fn verdict(

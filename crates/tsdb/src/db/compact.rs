@@ -4,6 +4,8 @@
 //!   crash anywhere leaves it in the log, in a block, or in both, and reading gives it once.
 //! - COMPACT-2: ingest goes on meanwhile; only what arrives out of order is put in order under the
 //!   committer's lock.
+//! - COMPACT-3: the block that ends last stays, even if all of it is deleted, until there is a later one:
+//!   its end tells replay what the log has of it still, and is not to come back.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -16,10 +18,11 @@ use tracing::info;
 use super::Db;
 use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockSeries, BlockWriter, ChunkData};
-use crate::chunk::merge::merge;
+use crate::chunk::merge::{merge, without};
 use crate::chunk::points_of;
 use crate::chunk::xor::BadChunk;
 use crate::head::full_chunk::FullChunk;
+use crate::head::index::Index;
 use crate::head::series::{CHUNK_RANGE, Series};
 use crate::head::{Head, Place};
 use crate::wal::record::points::PointRecords;
@@ -32,6 +35,8 @@ const RANGE_FACTOR: i64 = 3;
 const RANGE_MAX: i64 = 31 * 24 * 3600 * 1000;
 /// Nor longer than this part of retention.
 const RETENTION_PART: i64 = 10;
+/// A block with more deletions than this part of its series is written anew.
+const TOMBSTONES_PART: f64 = 0.05;
 
 /// Out of the head.
 impl Db {
@@ -49,8 +54,10 @@ impl Db {
         let Leaving { ranges, late_first } = self.prepare_to_leave(end)?;
         for range in ranges {
             let meta = BlockMeta::new(range.start, range.end.plus_millis(1), &[]);
-            let mut writer = BlockWriter::create(&self.options.dir, meta, self.head_symbols())?;
-            write_head(&self.head, range, &mut writer)?;
+            let symbols = symbols_of(&self.head.index.read());
+            let mut writer = BlockWriter::create(&self.options.dir, meta, symbols)?;
+            let places = self.head.index.read().sorted_places();
+            write_head(&self.head, &places, range.times(), leaving, &mut writer)?;
             if let Some(block) = writer.finish()? {
                 info!(
                     block = block.meta().ulid.as_str(),
@@ -104,12 +111,12 @@ impl Db {
         }
         Ok(Leaving { ranges, late_first })
     }
+}
 
-    fn head_symbols(&self) -> Vec<String> {
-        let index = self.head.index.read();
-        let symbols: BTreeSet<&str> = index.symbols().collect();
-        symbols.into_iter().map(str::to_owned).collect()
-    }
+/// Every label name and value, sorted.
+pub(super) fn symbols_of(index: &Index) -> Vec<String> {
+    let symbols: BTreeSet<&str> = index.symbols().collect();
+    symbols.into_iter().map(str::to_owned).collect()
 }
 
 /// What is about to move from the head into blocks.
@@ -123,27 +130,41 @@ struct Leaving {
 
 /// A range of two hours that begins at a multiple of two hours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-struct AlignedRange {
-    start: Timestamp,
-    end: Timestamp,
+pub(super) struct AlignedRange {
+    pub(super) start: Timestamp,
+    pub(super) end: Timestamp,
 }
 
 impl AlignedRange {
-    const fn times(self) -> TimeRange {
+    pub(super) const fn times(self) -> TimeRange {
         TimeRange::new(self.start, self.end)
     }
 }
 
-fn range_of(at: Timestamp) -> AlignedRange {
+pub(super) fn range_of(at: Timestamp) -> AlignedRange {
     let start = at.as_millis().div_euclid(CHUNK_RANGE).saturating_mul(CHUNK_RANGE);
     let start = Timestamp::from_millis(start);
     AlignedRange { start, end: start.plus_millis(CHUNK_RANGE - 1) }
 }
 
-fn write_head(head: &Head, range: AlignedRange, writer: &mut BlockWriter) -> io::Result<()> {
-    let places = head.index.read().sorted_places();
+/// Which samples out of order of a series, if any lie in the range: runs that are sorted by time.
+pub(super) type LateRuns = fn(&Series, TimeRange) -> Result<Vec<Vec<Point>>, BadChunk>;
+
+fn leaving(series: &Series, range: TimeRange) -> Result<Vec<Vec<Point>>, BadChunk> {
+    let late = series.late_leaving().iter().filter(|chunk| chunk.overlaps(range));
+    late.map(FullChunk::points).collect()
+}
+
+/// Writes what the series at `places`, sorted by labels, have in the range.
+pub(super) fn write_head(
+    head: &Head,
+    places: &[Place],
+    range: TimeRange,
+    late: LateRuns,
+    writer: &mut BlockWriter,
+) -> io::Result<()> {
     for batch in places.chunks(BATCH) {
-        for (labels, chunks) in leaving_chunks(head, batch, range)? {
+        for (labels, chunks) in chunks_of(head, batch, range, late)? {
             writer.series(&labels, &chunks)?;
         }
     }
@@ -159,38 +180,42 @@ fn points(chunks: &[FullChunk]) -> Result<Vec<Point>, BadChunk> {
 }
 
 /// Labels and chunks of those of `places` that have data in the range.
-fn leaving_chunks(
+fn chunks_of(
     head: &Head,
     places: &[Place],
-    range: AlignedRange,
+    range: TimeRange,
+    late: LateRuns,
 ) -> io::Result<Vec<(Labels, Vec<ChunkData>)>> {
     let index = head.index.read();
-    let mut leaving = Vec::new();
+    let mut found = Vec::new();
     for &place in places {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
-        let chunks = chunks_in(series, range.times());
+        let chunks = late(series, range).and_then(|late| chunks_in(series, range, late));
         drop(shard);
         let chunks = chunks.map_err(|BadChunk| {
             let labels = index.labels(place).unwrap_or_default();
             io::Error::other(format!("a chunk of {labels} in the head does not decode"))
         })?;
         if let Some(labels) = index.labels(place).filter(|_| !chunks.is_empty()) {
-            leaving.push((labels, chunks));
+            found.push((labels, chunks));
         }
     }
-    Ok(leaving)
+    Ok(found)
 }
 
-fn chunks_in(series: &Series, range: TimeRange) -> Result<Vec<ChunkData>, BadChunk> {
+fn chunks_in(
+    series: &Series,
+    range: TimeRange,
+    mut late: Vec<Vec<Point>>,
+) -> Result<Vec<ChunkData>, BadChunk> {
     let mut chunks = series.full_chunks(range).to_vec();
     chunks.extend(series.open_as_full(range));
-    let late = series.late_leaving().iter().filter(|chunk| chunk.overlaps(range));
-    let mut runs = late.map(FullChunk::points).collect::<Result<Vec<_>, _>>()?;
-    if !runs.is_empty() {
-        runs.iter_mut().for_each(|run| run.retain(|point| range.contains(point.timestamp)));
-        runs.insert(0, points(&chunks)?); // of two for one time the one in order stands
-        chunks = FullChunk::run(&merge(runs));
+    let is_within = |chunk: &FullChunk| range.contains(chunk.start) && range.contains(chunk.end);
+    if !late.is_empty() || !chunks.iter().all(is_within) {
+        late.insert(0, points(&chunks)?); // of two for one time the one in order stands
+        late.iter_mut().for_each(|run| run.retain(|point| range.contains(point.timestamp)));
+        chunks = FullChunk::run(&merge(late));
     }
     Ok(chunks.into_iter().map(ChunkData::from).collect())
 }
@@ -240,7 +265,7 @@ impl Db {
     }
 
     /// The inner error: the parents cannot be read. The outer one: the new block cannot be written.
-    fn merge(&self, parents: &[Arc<Block>]) -> io::Result<Result<(), QueryError>> {
+    pub(super) fn merge(&self, parents: &[Arc<Block>]) -> io::Result<Result<(), QueryError>> {
         let start = parents.iter().map(|block| block.meta().start()).min();
         let end = parents.iter().map(|block| block.meta().end()).max();
         let (Some(start), Some(end)) = (start, end) else { return Ok(Ok(())) };
@@ -265,19 +290,31 @@ impl Db {
         let block = writer.finish()?.map(Arc::new);
         info!(parents = parents.len(), level = metas[0].compaction.level + 1, "blocks merged");
         self.metrics.compactions.inc();
+        let replaced =
+            if block.is_some() { parents.to_vec() } else { self.not_the_latest(parents) };
         match block {
-            Some(block) => self.blocks.add(block, parents),
-            None => self.blocks.remove(parents),
+            Some(block) => self.blocks.add(block, &replaced),
+            None => self.blocks.remove(&replaced),
         }
-        for parent in parents {
-            parent.remove()?;
+        for block in replaced {
+            block.remove()?;
         }
         Ok(Ok(()))
+    }
+
+    /// Those of `blocks`, of which nothing is left, that may go (COMPACT-3).
+    fn not_the_latest(&self, blocks: &[Arc<Block>]) -> Vec<Arc<Block>> {
+        let end = self.blocks.range().map(|range| range.end);
+        let last = blocks.iter().max_by_key(|block| block.range().end);
+        let stays = last.filter(|block| Some(block.range().end) == end);
+        let goes = |block: &&Arc<Block>| stays.is_none_or(|stays| !Arc::ptr_eq(block, stays));
+        blocks.iter().filter(goes).cloned().collect()
     }
 }
 
 /// The blocks to merge next, sorted by time: any that overlap; otherwise the oldest ones that fill a
-/// longer range, or will get no company in it; never the newest one (Prometheus `tsdb/compact.go`).
+/// longer range, or will get no company in it; otherwise one that lost much; but never the newest one
+/// (Prometheus `tsdb/compact.go`).
 fn plan(blocks: &[Arc<Block>], ranges: &[i64]) -> Vec<Arc<Block>> {
     let overlapping = overlapping(blocks);
     if !overlapping.is_empty() {
@@ -300,7 +337,26 @@ fn plan(blocks: &[Arc<Block>], ranges: &[i64]) -> Vec<Arc<Block>> {
             }
         }
     }
-    Vec::new()
+    deleted_from(older, ranges[ranges.len() / 2]).into_iter().collect()
+}
+
+/// The newest block that is as long as `length` and has many deletions, or, of the shorter ones that
+/// are newer, the newest if all of it is deleted.
+fn deleted_from(blocks: &[Arc<Block>], length: i64) -> Option<Arc<Block>> {
+    for block in blocks.iter().rev() {
+        let (tombstones, series) = (block.tombstones().count(), block.meta().stats.num_series);
+        let is_short = block.meta().end().millis_since(block.meta().start()) < length;
+        let many = (series + 1) as f64 * TOMBSTONES_PART;
+        if is_short && tombstones > 0 && tombstones >= series
+            || !is_short && tombstones as f64 > many
+        {
+            return Some(Arc::clone(block));
+        }
+        if is_short {
+            return None;
+        }
+    }
+    None
 }
 
 /// Which multiple of `range` the block lies in; `None` if not in one.
@@ -401,9 +457,9 @@ fn put_chunks(
             chunks.push(ChunkData { start, end, encoding, bytes: bytes.into() });
             continue;
         }
-        let mut points = points_of(encoding, bytes).map_err(|_| corrupt(&series.labels))?;
-        points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
-        chunks.extend(FullChunk::run(&points).into_iter().map(ChunkData::from));
+        let points = points_of(encoding, bytes).map_err(|_| corrupt(&series.labels))?;
+        let kept = without(points, &series.deleted);
+        chunks.extend(FullChunk::run(&kept).into_iter().map(ChunkData::from));
     }
     Ok(())
 }

@@ -7,7 +7,7 @@ use storage::{Columns, QueryError, Selection, SeriesSet};
 
 use super::read::{HeadSet, put_points, read_chunk, read_points};
 use crate::block::{Block, BlockSeries, ChunkMeta};
-use crate::chunk::merge::merge;
+use crate::chunk::merge::{merge, without};
 
 /// - MERGED-1: each time of a series comes once; of two values for it the older block's stands.
 #[derive(Debug)]
@@ -114,8 +114,7 @@ pub(crate) fn block_points(
         read_points(encoding, bytes, range, &mut points)
             .map_err(|_| corrupt(meta, &series.labels))?;
     }
-    points.retain(|point| !series.deleted.iter().any(|d| d.contains(point.timestamp)));
-    Ok(points)
+    Ok(without(points, &series.deleted))
 }
 
 fn corrupt(chunk: &ChunkMeta, labels: &Labels) -> QueryError {

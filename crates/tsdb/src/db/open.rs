@@ -12,7 +12,7 @@ use super::blocks::Blocks;
 use super::committer::Committer;
 use super::durable::Durable;
 use super::replay::{LogSegments, Replay};
-use super::{Db, OpenError, Options};
+use super::{Db, OpenError, Options, snapshot};
 use crate::head::Head;
 use crate::head::spill::Spill;
 use crate::lock::DirLock;
@@ -38,6 +38,7 @@ impl Db {
         }
         remove_derived(&options.dir).map_err(failed("clean", &options.dir))?;
         checkpoint::clean_up(&log_dir).map_err(failed("clean", &log_dir))?;
+        snapshot::clean_up(&options.dir).map_err(failed("clean", &options.dir))?;
 
         let blocks =
             Blocks::open(&options.dir, &metrics).map_err(failed("open blocks in", &options.dir))?;

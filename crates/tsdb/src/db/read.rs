@@ -78,8 +78,11 @@ pub(super) fn latest(
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
         let visible = series.visible_at(snapshot.cut);
+        let is_newest_of_all = series.newest_time() == series.newest_time_of_all();
         let newest = series.newest().filter(|newest| {
-            selection.range.contains(newest.timestamp) && visible.newest >= Some(newest.timestamp)
+            is_newest_of_all
+                && selection.range.contains(newest.timestamp)
+                && visible.newest >= Some(newest.timestamp)
         });
         if let Some(Point { timestamp, value }) = newest {
             if let SampleValue::Float(value) = value {

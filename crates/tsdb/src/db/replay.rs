@@ -6,13 +6,14 @@
 //! ```
 //! `wal/` holds everything, `wbl/` once more what arrived out of order. Of the former, samples that
 //! are older than the blocks' end or behind their series' newest are passed over: they are in a block
-//! or in the latter.
+//! or in the latter. Deletions take out what came before them.
 //!
 //! - REPLAY-1: everything logged before the first damage of each segment comes back; what is lost is
 //!   reported by file and offset, and counted, in bytes and records.
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began. Who only looks
 //!   ([`Replay::looking`]) leaves it.
 
+mod deleted;
 mod read_ahead;
 mod segments;
 mod workers;
@@ -30,10 +31,12 @@ use crate::head::series::Series;
 use crate::log::{LogSeries, LoggedExemplar, LoggedSample};
 use crate::metrics::Metrics;
 use crate::wal::record::exemplars::ExemplarsRecord;
+use crate::wal::record::tombstones::TombstonesRecord;
 use crate::wal::record::{
     BadRecord, LabelPairs, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
 };
 use crate::wal::segment::SegmentReader;
+use deleted::Deleted;
 use read_ahead::{Damage, Stretch, read_ahead};
 pub(crate) use segments::LogSegments;
 use segments::Segment;
@@ -51,11 +54,12 @@ pub(crate) struct Replay<'a> {
     samples: u64,
     unknown: u64,
     passed_over: u64,
+    deleted: Deleted,
     is_late: bool,
 }
 
 impl<'a> Replay<'a> {
-    pub(super) const fn new(head: &'a Head, metrics: &'a Metrics) -> Self {
+    pub(super) fn new(head: &'a Head, metrics: &'a Metrics) -> Self {
         Self {
             head,
             metrics,
@@ -65,13 +69,14 @@ impl<'a> Replay<'a> {
             samples: 0,
             unknown: 0,
             passed_over: 0,
+            deleted: Deleted::default(),
             is_late: false,
         }
     }
 
     /// Changes nothing on the disk, and brings back only the series that meet all matchers of any one
     /// of these sets.
-    pub(crate) const fn looking(
+    pub(crate) fn looking(
         head: &'a Head,
         metrics: &'a Metrics,
         matcher_sets: &'a [Vec<Matcher>],
@@ -162,7 +167,7 @@ impl<'a> Replay<'a> {
         if self.passed_over > 0 {
             warn!(
                 records = self.passed_over,
-                "the log has records of deletions or of later versions, which are passed over"
+                "the log has records of later versions, which are passed over"
             );
         }
         info!(samples = self.samples, series = self.head.index.read().len(), "log replayed");
@@ -181,6 +186,7 @@ impl Replay<'_> {
             Record::Histograms(entries) => self.points(entries, workers),
             Record::Metadata(entries) => self.metadata(entries),
             Record::Exemplars(entries) => self.exemplars(entries),
+            Record::Tombstones(entries) => self.tombstones(entries, workers),
             Record::Other(kind) => {
                 self.passed_over += u64::from(holds_data(kind));
                 Ok(())
@@ -218,12 +224,20 @@ impl Replay<'_> {
         for entry in entries {
             let (series, point) = entry?;
             self.samples += 1;
-            if !self.is_late && point.timestamp < valid_from {
+            let is_past = !self.is_late && point.timestamp < valid_from;
+            if is_past && self.deleted.is_empty() {
                 continue;
             }
-            match place_of(series) {
-                Some(place) => workers.push(Routed { place, point }),
-                None => self.unknown += 1,
+            let Some(place) = place_of(series) else {
+                self.unknown += u64::from(!is_past);
+                continue;
+            };
+            let is_gone = self.is_late && self.deleted.hides(place, &point);
+            if !self.is_late {
+                self.deleted.append(place, &point);
+            }
+            if !is_past && !is_gone {
+                workers.push(Routed { place, point });
             }
         }
         Ok(())
@@ -247,6 +261,25 @@ impl Replay<'_> {
                 None => self.unknown += 1,
             }
         }
+        Ok(())
+    }
+
+    fn tombstones(
+        &mut self,
+        entries: TombstonesRecord<'_>,
+        workers: &mut Workers<'_>,
+    ) -> Result<(), BadRecord> {
+        let index = self.head.index.read();
+        let mut place_of = index.by_numbers();
+        let mut deletions = Vec::new();
+        for entry in entries {
+            let (series, range) = entry?;
+            if let Some(place) = place_of(series) {
+                self.deleted.delete(place, range);
+                deletions.push((place, range));
+            }
+        }
+        workers.delete(&deletions);
         Ok(())
     }
 

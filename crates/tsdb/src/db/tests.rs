@@ -13,6 +13,8 @@ use crate::log::LoggedSample;
 
 #[path = "tests/damage.rs"]
 mod damage;
+#[path = "tests/delete.rs"]
+mod delete;
 #[path = "tests/durable.rs"]
 mod durable;
 #[path = "tests/exemplars.rs"]
@@ -21,8 +23,11 @@ mod exemplars;
 mod histograms;
 #[path = "tests/model.rs"]
 mod store_model;
+#[path = "tests/snapshot.rs"]
+mod snapshot;
 
 const HOUR: i64 = 3600 * 1000;
+const MINUTE: i64 = 60_000;
 
 fn open(options: &Options) -> Arc<Db> {
     let metrics = Metrics::register(&Registry::new()).unwrap();
@@ -70,6 +75,11 @@ fn read(set: &dyn SeriesSet) -> Contents {
 
 fn contents(db: &Db) -> Contents {
     select(db, TimeRange::ALL, Vec::new())
+}
+
+/// The series that have samples: one that a block has lost all samples of may still be named.
+fn samples_in(db: &Db) -> Contents {
+    contents(db).into_iter().filter(|(_, samples)| !samples.is_empty()).collect()
 }
 
 fn contents_of(samples: &[(&str, Sample)]) -> Contents {

@@ -13,16 +13,40 @@ use crate::chunk::xor::BadChunk;
 /// This many make a chunk.
 const RECENT_MAX: usize = SAMPLES_WANTED;
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct OutOfOrder {
     /// On their way into a block.
     leaving: Vec<FullChunk>,
     chunks: Vec<FullChunk>,
     /// In order of arrival, so that a reader's cut is a length.
     recent: Vec<Point>,
+    newest: Timestamp,
+}
+
+impl Default for OutOfOrder {
+    fn default() -> Self {
+        let (leaving, chunks, recent) = (Vec::new(), Vec::new(), Vec::new());
+        Self { leaving, chunks, recent, newest: Timestamp::MIN }
+    }
 }
 
 impl OutOfOrder {
+    /// `points`: sorted by time; `None` where there are none.
+    pub(crate) fn new(points: &[Point]) -> Option<Self> {
+        let newest = points.last()?.timestamp;
+        Some(Self {
+            leaving: Vec::new(),
+            chunks: FullChunk::run(points),
+            recent: Vec::new(),
+            newest,
+        })
+    }
+
+    /// Nothing here is newer.
+    pub(crate) const fn newest(&self) -> Timestamp {
+        self.newest
+    }
+
     /// To be called before a commit adds its first sample, and never between those of one commit: a
     /// chunk holds whole commits only.
     pub(crate) fn begin_commit(&mut self) -> usize {
@@ -40,6 +64,7 @@ impl OutOfOrder {
 
     /// Adds a sample whose time is not stored yet.
     pub(crate) fn push(&mut self, point: Point) {
+        self.newest = self.newest.max(point.timestamp);
         self.recent.push(point);
     }
 
@@ -49,6 +74,21 @@ impl OutOfOrder {
         recent.map(|point| point.value.clone()).or_else(in_chunks)
     }
 
+    /// All there is, sorted by time.
+    pub(crate) fn points(&self) -> Result<Vec<Point>, BadChunk> {
+        let mut runs = self.chunks().map(FullChunk::points).collect::<Result<Vec<_>, _>>()?;
+        runs.extend(self.recent.iter().map(|point| vec![point.clone()]));
+        Ok(merge(runs))
+    }
+
+    /// The times between which there is something.
+    pub(crate) fn times(&self) -> Option<TimeRange> {
+        let recent =
+            self.recent.iter().map(|point| TimeRange::new(point.timestamp, point.timestamp));
+        let ranges = self.chunks().map(FullChunk::range).chain(recent);
+        ranges.reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
+    }
+
     pub(crate) fn chunks(&self) -> impl Iterator<Item = &FullChunk> {
         self.leaving.iter().chain(&self.chunks)
     }
@@ -56,9 +96,8 @@ impl OutOfOrder {
     /// Prepares what is older than `before` to leave for a block. The caller makes sure that every
     /// reader sees all there is.
     pub(crate) fn prepare_to_leave(&mut self, before: Timestamp) -> Result<(), BadChunk> {
-        let mut runs = self.chunks().map(FullChunk::points).collect::<Result<Vec<_>, _>>()?;
-        runs.append(&mut self.take_recent());
-        let points = merge(runs);
+        let points = self.points()?;
+        self.recent = Vec::new();
         let staying = points.partition_point(|point| point.timestamp < before);
         self.leaving = FullChunk::run(&points[..staying]);
         self.chunks = FullChunk::run(&points[staying..]);

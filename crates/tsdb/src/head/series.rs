@@ -5,6 +5,10 @@
 //! - SERIES-2: no time is stored twice.
 //! - SERIES-3: no chunk in order spans a multiple of [`CHUNK_RANGE`], so that blocks of that length
 //!   take chunks as they are.
+//! - SERIES-4: what enters in order is newer than all that is out of order, too: that may be newer than
+//!   the newest in order, where what was has been deleted.
+
+mod delete;
 
 use model::{Point, SampleValue, TimeRange, Timestamp};
 
@@ -79,6 +83,12 @@ impl Series {
     #[inline]
     pub(crate) fn newest_time(&self) -> Option<Timestamp> {
         self.open.as_ref().map(|open| open.points.last_time())
+    }
+
+    /// The newest time, or, where that was out of order and is gone, a newer one.
+    #[inline]
+    pub(crate) fn newest_time_of_all(&self) -> Option<Timestamp> {
+        self.newest_time().max(self.out_of_order.as_ref().map(|samples| samples.newest()))
     }
 
     /// The newest sample that is in order.
@@ -167,8 +177,19 @@ impl Series {
         self.out_of_order.as_mut().map_or(Ok(()), |samples| samples.prepare_to_leave(before))
     }
 
+    /// All that is out of order.
+    pub(crate) fn late_points(&self) -> Result<Vec<Point>, BadChunk> {
+        self.out_of_order.as_ref().map_or(Ok(Vec::new()), |samples| samples.points())
+    }
+
     pub(crate) fn late_leaving(&self) -> &[FullChunk] {
         self.out_of_order.as_ref().map_or(&[], |samples| samples.leaving())
+    }
+
+    /// When the chunks in order begin.
+    pub(crate) fn chunk_starts(&self) -> impl Iterator<Item = Timestamp> {
+        let full = self.full.iter().map(|chunk| chunk.start);
+        full.chain(self.open.iter().map(|open| open.start))
     }
 
     /// The full chunks in order that are in memory.

@@ -6,11 +6,12 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use model::Timestamp;
+use model::{TimeRange, Timestamp};
 
 use super::compression::Compression;
 use super::record::points::PointRecords;
-use super::record::{Record, RecordBuilder};
+use super::record::tombstones::TombstonesRecord;
+use super::record::{BadRecord, Record, RecordBuilder};
 use super::segment::{SegmentError, SegmentReader};
 use super::writer::LogWriter;
 use super::{SEGMENT_BYTES, list_segments, segment_path, sync_dir};
@@ -160,11 +161,10 @@ impl Copy {
                 Err(SegmentError::Io(e)) => return Err(e),
                 Err(damage) => return Err(io::Error::new(io::ErrorKind::InvalidData, damage)),
             };
-            let bad = |_| io::Error::new(io::ErrorKind::InvalidData, "a log record is malformed");
-            match Record::parse(record).map_err(bad)? {
+            match Record::parse(record).map_err(malformed)? {
                 Record::Series(series) => {
                     for entry in series {
-                        let (number, labels) = entry.map_err(bad)?;
+                        let (number, labels) = entry.map_err(malformed)?;
                         if keep(number) {
                             self.series.series(number, labels.into_iter());
                         }
@@ -172,7 +172,7 @@ impl Copy {
                 }
                 Record::Samples(samples) => {
                     for logged in samples {
-                        let LoggedSample { series, sample } = logged.map_err(bad)?;
+                        let LoggedSample { series, sample } = logged.map_err(malformed)?;
                         if sample.timestamp >= since && keep(series) {
                             self.points.push(series, &sample.into());
                         }
@@ -180,7 +180,7 @@ impl Copy {
                 }
                 Record::Histograms(histograms) => {
                     for entry in histograms {
-                        let (series, point) = entry.map_err(bad)?;
+                        let (series, point) = entry.map_err(malformed)?;
                         if point.timestamp >= since && keep(series) {
                             self.points.push(series, &point);
                         }
@@ -188,12 +188,13 @@ impl Copy {
                 }
                 Record::Exemplars(exemplars) => {
                     for logged in exemplars {
-                        let LoggedExemplar { series, exemplar } = logged.map_err(bad)?;
+                        let LoggedExemplar { series, exemplar } = logged.map_err(malformed)?;
                         if exemplar.timestamp >= since && keep(series) {
                             self.exemplars.exemplar(series, &exemplar);
                         }
                     }
                 }
+                Record::Tombstones(entries) => self.tombstones(entries, since, &keep)?,
                 Record::Metadata(_) | Record::Other(_) => {}
             }
             let others = [self.series.bytes(), self.exemplars.bytes()];
@@ -202,6 +203,29 @@ impl Copy {
                 self.flush()?;
             }
         }
+    }
+
+    /// Copies deletions behind what they delete. Of samples before `since` nothing is left to delete;
+    /// what is still to come of that time is new.
+    fn tombstones(
+        &mut self,
+        entries: TombstonesRecord<'_>,
+        since: Timestamp,
+        keep: &impl Fn(LogSeries) -> bool,
+    ) -> io::Result<()> {
+        self.flush()?;
+        let mut record = RecordBuilder::new();
+        for entry in entries {
+            let (number, range) = entry.map_err(malformed)?;
+            let kept = TimeRange::new(range.start.max(since), range.end);
+            if range.end >= since && keep(number) {
+                record.tombstone(number, if range == TimeRange::ALL { range } else { kept });
+            }
+        }
+        if !record.is_empty() {
+            self.writer.write(&[record.bytes()])?;
+        }
+        Ok(())
     }
 
     /// Series first, so that samples never precede their series, and exemplars never their samples.
@@ -215,4 +239,8 @@ impl Copy {
         self.exemplars.clear();
         Ok(())
     }
+}
+
+fn malformed(_: BadRecord) -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidData, "a log record is malformed")
 }

@@ -15,6 +15,7 @@ pub(crate) mod exemplars;
 pub(crate) mod histograms;
 pub(crate) mod points;
 mod positions;
+pub(crate) mod tombstones;
 
 use model::{Metadata, MetricType, Sample, Timestamp};
 
@@ -23,6 +24,7 @@ use crate::log::{LogSeries, LoggedSample};
 use exemplars::ExemplarsRecord;
 use histograms::HistogramsRecord;
 use positions::Positions;
+use tombstones::TombstonesRecord;
 
 const SERIES: u8 = 1;
 const SAMPLES: u8 = 2;
@@ -50,7 +52,8 @@ pub(crate) enum Record<'a> {
     Metadata(MetadataRecord<'a>),
     Exemplars(ExemplarsRecord<'a>),
     Histograms(HistogramsRecord<'a>),
-    /// Deleted ranges and whatever later versions add.
+    Tombstones(TombstonesRecord<'a>),
+    /// Whatever later versions add.
     Other(u8),
 }
 
@@ -61,6 +64,7 @@ impl<'a> Record<'a> {
             SERIES => Ok(Self::Series(SeriesRecord(decoder))),
             SAMPLES => Positions::new(decoder).map(SamplesRecord).map(Self::Samples),
             METADATA => Ok(Self::Metadata(MetadataRecord(decoder))),
+            TOMBSTONES => Ok(Self::Tombstones(TombstonesRecord(decoder))),
             EXEMPLARS => Positions::new(decoder).map(ExemplarsRecord).map(Self::Exemplars),
             kind if histograms::KINDS.contains(&kind) => {
                 HistogramsRecord::new(kind, decoder).map(Self::Histograms)
@@ -250,9 +254,9 @@ impl RecordBuilder {
     }
 }
 
-/// Whether a kind of record that we pass over holds samples or deletions, which is worth a warning.
+/// Whether a kind of record that we pass over holds samples, which is worth a warning.
 pub(crate) const fn holds_data(kind: u8) -> bool {
-    matches!(kind, TOMBSTONES | 11..)
+    matches!(kind, 11..)
 }
 
 #[cfg(test)]

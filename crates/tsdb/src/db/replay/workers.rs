@@ -5,8 +5,10 @@ use std::num::NonZeroUsize;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::{self, Scope, ScopedJoinHandle};
 
-use model::{Point, Timestamp};
+use model::{Point, TimeRange, Timestamp};
+use tracing::error;
 
+use crate::chunk::xor::BadChunk;
 use crate::head::series::Series;
 use crate::head::{Head, Place};
 
@@ -22,6 +24,13 @@ pub(super) struct Routed {
     pub(super) point: Point,
 }
 
+/// What a worker gets to do, in the order of the log.
+#[derive(Debug)]
+enum Work {
+    Store(Vec<Routed>),
+    Delete(Vec<(Place, TimeRange)>),
+}
+
 /// Stores a sample; gives whether it was new.
 pub(super) type Store = fn(&mut Series, Point) -> bool;
 
@@ -32,7 +41,7 @@ pub(super) struct Workers<'scope> {
 
 #[derive(Debug)]
 struct Worker<'scope> {
-    sender: SyncSender<Vec<Routed>>,
+    sender: SyncSender<Work>,
     /// Lists that come back empty.
     spares: Receiver<Vec<Routed>>,
     batch: Vec<Routed>,
@@ -71,6 +80,15 @@ impl<'scope> Workers<'scope> {
         }
     }
 
+    pub(super) fn delete(&mut self, deletions: &[(Place, TimeRange)]) {
+        let count = self.workers.len();
+        for (number, worker) in self.workers.iter_mut().enumerate() {
+            let is_mine = |(place, _): &(Place, TimeRange)| place.slot.shard() % count == number;
+            worker.hand_over();
+            worker.send(Work::Delete(deletions.iter().copied().filter(is_mine).collect()));
+        }
+    }
+
     /// Waits until all is stored; the head's bounds include it then.
     pub(super) fn finish(self, head: &Head) {
         for mut worker in self.workers {
@@ -88,18 +106,29 @@ impl Worker<'_> {
     fn hand_over(&mut self) {
         let spare = self.spares.try_recv().unwrap_or_else(|_| Vec::with_capacity(BATCH));
         let batch = std::mem::replace(&mut self.batch, spare);
-        let _ = self.sender.send(batch); // a worker ends early by a panic only, which is passed on
+        self.send(Work::Store(batch));
+    }
+
+    fn send(&self, work: Work) {
+        let _ = self.sender.send(work); // a worker ends early by a panic only, which is passed on
     }
 }
 
 fn work(
     head: &Head,
     store: Store,
-    batches: &Receiver<Vec<Routed>>,
+    work: &Receiver<Work>,
     give_back: &SyncSender<Vec<Routed>>,
 ) -> Times {
     let mut times = Times { oldest: Timestamp::MAX, newest: Timestamp::MIN };
-    for mut batch in batches {
+    for work in work {
+        let mut batch = match work {
+            Work::Store(batch) => batch,
+            Work::Delete(deletions) => {
+                delete(head, &deletions);
+                continue;
+            }
+        };
         for run in batch.chunk_by(|a, b| a.place.slot.shard() == b.place.slot.shard()) {
             let mut shard = head.shard_of(run[0].place);
             for Routed { place, point } in run {
@@ -114,4 +143,12 @@ fn work(
         let _ = give_back.try_send(batch); // one too many goes
     }
     times
+}
+
+fn delete(head: &Head, deletions: &[(Place, TimeRange)]) {
+    for &(place, range) in deletions {
+        if let Err(BadChunk) = head.delete(place, range) {
+            error!("a chunk in the head does not decode, and nothing is deleted from its series");
+        }
+    }
 }

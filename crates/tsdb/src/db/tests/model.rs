@@ -2,23 +2,27 @@
 //! compactions.
 
 use std::collections::BTreeMap;
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use ::model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, CounterReset, NativeHistogram};
-use ::model::{Histogram, Labels, Point, STALE_NAN, SampleValue, TimeRange, Timestamp};
+use ::model::{Histogram, Labels, Matcher, Point, STALE_NAN, SampleValue, TimeRange, Timestamp};
 use proptest::collection::vec;
+use proptest::option;
 use proptest::prelude::*;
-use storage::{Append, Columns, Query, RejectReason, Selection};
+use storage::{Admin, Append, Columns, Query, RejectReason, Selection};
 
-use super::{Db, Options, fresh, labels, open};
+use super::{Db, MINUTE, Options, fresh, labels, open};
 
-const MINUTE: i64 = 60_000;
 const NAMES: [&str; 4] = ["numbers", "b", "c", "d"];
 
 #[derive(Clone, Debug)]
 enum Step {
     /// Series, minute, and which of the values.
     Append(Vec<(usize, i64, usize)>),
+    /// Of one series, or of all, from one minute to another.
+    Delete(Option<usize>, i64, i64),
+    CleanTombstones,
     Restart,
     Maintain,
 }
@@ -27,6 +31,9 @@ fn step() -> impl Strategy<Value = Step> {
     let sample = (0..NAMES.len(), 0..300i64, 0..VALUES);
     prop_oneof![
         10 => vec(sample, 1..40).prop_map(Step::Append),
+        2 => (option::of(0..NAMES.len()), 0..600i64, 0..300i64)
+            .prop_map(|(series, start, length)| Step::Delete(series, start, start + length)),
+        1 => Just(Step::CleanTombstones),
         1 => Just(Step::Restart),
         1 => Just(Step::Maintain),
     ]
@@ -91,10 +98,6 @@ struct Taken {
 }
 
 impl Map {
-    fn newest(&self) -> Option<i64> {
-        self.series.values().filter_map(|s| Some(*s.last_key_value()?.0)).max()
-    }
-
     fn has(&self, name: &str, time: i64) -> bool {
         self.series.get(name).is_some_and(|series| series.contains_key(&time))
     }
@@ -119,6 +122,11 @@ impl Map {
         }
         series.insert(time, value.clone());
         Ok(())
+    }
+
+    fn delete(&mut self, name: Option<&str>, times: &RangeInclusive<i64>) {
+        let series = self.series.iter_mut().filter(|(other, _)| name.is_none_or(|n| n == **other));
+        series.for_each(|(_, series)| series.retain(|time, _| !times.contains(time)));
     }
 
     fn contents(&self) -> BTreeMap<Labels, Vec<Point>> {
@@ -147,7 +155,14 @@ fn contents(db: &Db) -> BTreeMap<Labels, Vec<Point>> {
         points.sort_by_key(|point| point.timestamp);
         (set.labels(index), points)
     };
-    (0..set.len()).map(read).collect()
+    // A series that a block has lost all samples of may still be named.
+    (0..set.len()).map(read).filter(|(_, points)| !points.is_empty()).collect()
+}
+
+fn delete(db: &Db, name: Option<&str>, times: &RangeInclusive<i64>) {
+    let matchers = name.map(|name| Matcher::equal("series", name)).into_iter().collect();
+    let [start, end] = [times.start(), times.end()].map(|&at| Timestamp::from_millis(at));
+    db.delete(&[matchers], TimeRange::new(start, end)).unwrap();
 }
 
 fn append(db: &Db, points: &[(&str, i64, SampleValue)]) -> storage::Appended {
@@ -189,7 +204,7 @@ proptest! {
         for (now, step) in steps.into_iter().enumerate() {
             match step {
                 Step::Append(samples) => {
-                    let newest = map.newest().unwrap_or(i64::MIN);
+                    let newest = db.time_range().map_or(i64::MIN, |range| range.end.as_millis());
                     let late_from = (window > 0).then(|| newest.saturating_sub(window));
                     let valid_from = db.head.bounds.valid_from().as_millis();
                     let mut points: Vec<_> = samples
@@ -213,6 +228,12 @@ proptest! {
                     let rejected = rejected.map(|r| (r.timestamp.as_millis(), r.reason));
                     prop_assert_eq!(rejected.collect::<Vec<_>>(), refused);
                 }
+                Step::Delete(series, start, end) => {
+                    let name = series.map(|series| NAMES[series]);
+                    delete(&db, name, &(start * MINUTE..=end * MINUTE));
+                    map.delete(name, &(start * MINUTE..=end * MINUTE));
+                }
+                Step::CleanTombstones => db.clean_tombstones().unwrap(),
                 Step::Restart => {
                     drop(db);
                     db = open(&options);

@@ -203,6 +203,7 @@ impl Contents<'_> {
                     orphans.samples += u64::from(self.is_orphan(series, point.timestamp));
                 }
             }
+            Record::Tombstones(entries) => all_decode(entries)?,
             Record::Exemplars(entries) => all_decode(entries)?,
             Record::Metadata(entries) => all_decode(entries)?,
             Record::Other(kind) if kind > KIND_MAX => return Err(BadRecord),

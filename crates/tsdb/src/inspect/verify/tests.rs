@@ -158,8 +158,8 @@ fn parts_of_a_block_that_do_not_agree_are_named() {
         replace("meta.json", "\"numSamples\": 5", "\"numSamples\": 6"),
         &[(
             "meta.json",
-            "the block has Stats { num_samples: 5, num_series: 2, num_chunks: 3 }, \
-             it says Stats { num_samples: 6, num_series: 2, num_chunks: 3 }",
+            "the block has Stats { num_samples: 5, num_series: 2, num_chunks: 3, num_tombstones: 0 }, \
+             it says Stats { num_samples: 6, num_series: 2, num_chunks: 3, num_tombstones: 0 }",
         )],
     );
     check(

@@ -54,6 +54,7 @@ proptest! {
             Ok(Record::Metadata(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Exemplars(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Histograms(record)) => drop(record.take_while(Result::is_ok).count()),
+            Ok(Record::Tombstones(record)) => drop(record.take_while(Result::is_ok).count()),
             Ok(Record::Other(_)) | Err(BadRecord) => {}
         }
     }

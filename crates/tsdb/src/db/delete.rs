@@ -1,0 +1,105 @@
+//! Deletes series from the head and from blocks, and takes what was deleted off the disk.
+//!
+//! Blocks do not change, so deletions are written beside them; the head just drops what is deleted,
+//! when the log has it.
+//!
+//! - DELETE-1: what is appended after a deletion is new, whatever its time: deletions end with the
+//!   samples that a series has, and the log has them in order with samples.
+
+use std::io;
+use std::sync::Arc;
+
+use model::{Matcher, TimeRange};
+use storage::AdminError;
+use tracing::info;
+
+use super::Db;
+use crate::chunk::xor::BadChunk;
+use crate::head::{Place, Slot};
+use crate::wal::record::RecordBuilder;
+
+/// Commits get their turn after so many series.
+const SERIES_AT_ONCE: usize = 4096;
+
+impl Db {
+    pub(super) fn delete_series(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<(), AdminError> {
+        let _maintenance = self.maintenance.lock(); // or a block might be written with what goes
+        let series = self.delete_from_head(matcher_sets, range)?;
+        for block in self.blocks.overlapping(range) {
+            if let Some(tombstones) = block.tombstones_for(matcher_sets, range)? {
+                let changed = block
+                    .with_tombstones(tombstones)
+                    .map_err(AdminError::while_doing("write the tombstones of a block"))?;
+                self.blocks.add(Arc::new(changed), &[block]);
+            }
+        }
+        self.update_gauges();
+        info!(start = %range.start, end = %range.end, series_in_head = series, "series deleted");
+        Ok(())
+    }
+
+    /// Gives how many series had anything to delete.
+    fn delete_from_head(
+        &self,
+        matcher_sets: &[Vec<Matcher>],
+        range: TimeRange,
+    ) -> Result<u64, AdminError> {
+        let places: Vec<Place> = {
+            let index = self.head.index.read();
+            let selected = matcher_sets.iter().map(|matchers| index.select(matchers));
+            let selected = selected.reduce(|all, some| all | some).unwrap_or_default();
+            selected.iter().map(|slot| index.place(Slot(slot))).collect()
+        };
+        let mut deleted = 0;
+        for places in places.chunks(SERIES_AT_ONCE) {
+            deleted += self
+                .delete_from_some(places, range)
+                .map_err(AdminError::while_doing("delete series from the head"))?;
+        }
+        self.sync().map_err(AdminError::while_doing("sync the log"))?;
+        Ok(deleted)
+    }
+
+    fn delete_from_some(&self, places: &[Place], range: TimeRange) -> io::Result<u64> {
+        let mut committer = self.committer.lock();
+        let mut record = RecordBuilder::new();
+        let mut going = Vec::new();
+        let mut newest_commit = 0;
+        for &place in places {
+            let shard = self.head.shard_of(place);
+            let Some(series) = shard.get(place) else { continue };
+            let times = series.times().filter(|times| times.overlaps(&range));
+            let Some(times) = times else { continue };
+            let range = TimeRange::new(times.start.max(range.start), times.end.min(range.end));
+            record.tombstone(series.number, range);
+            going.push((place, range));
+            newest_commit = newest_commit.max(series.commit());
+        }
+        if going.is_empty() {
+            return Ok(0);
+        }
+        committer.log_tombstones(&record)?;
+        *self.log_end.lock() = committer.writer.position();
+        self.head.snapshots.wait_for(newest_commit);
+        let deleted = going.iter().map(|&(place, range)| self.head.delete(place, range));
+        let deleted = deleted.fold(Ok(()), Result::and); // one that fails does not keep the others
+        deleted.map_err(|BadChunk| io::Error::other("a chunk in the head does not decode"))?;
+        Ok(going.len() as u64)
+    }
+
+    /// Writes every block that has deletions anew, without them.
+    pub(super) fn clean_blocks(&self) -> Result<(), AdminError> {
+        let _maintenance = self.maintenance.lock();
+        for block in self.blocks.all() {
+            if !block.tombstones().is_empty() {
+                self.merge(&[block]).map_err(AdminError::while_doing("write a block anew"))??;
+            }
+        }
+        self.update_gauges();
+        Ok(())
+    }
+}
