@@ -21,10 +21,10 @@ mod durable;
 mod exemplars;
 #[path = "tests/histograms.rs"]
 mod histograms;
-#[path = "tests/model.rs"]
-mod store_model;
 #[path = "tests/snapshot.rs"]
 mod snapshot;
+#[path = "tests/model.rs"]
+mod store_model;
 
 const HOUR: i64 = 3600 * 1000;
 const MINUTE: i64 = 60_000;
