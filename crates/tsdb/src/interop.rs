@@ -1,13 +1,13 @@
 //! Interoperation with Debian's real `prometheus` and `promtool`: either side reads the other's files.
 
+mod golden;
 mod histograms;
+mod peer;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{Read, Write};
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Command, Output};
 use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -15,10 +15,10 @@ use std::time::{Duration, Instant};
 use model::{Labels, MatchOp, Matcher, Sample, TimeRange, Timestamp};
 use prometheus::Registry;
 use storage::{Append, Columns, Query, Selection};
-use tempfile::TempDir;
 
 use crate::chunk::{XorChunk, XorSamples};
 use crate::{Db, Metrics, Options};
+use peer::Prometheus;
 
 const START: i64 = 1_700_000_000_000;
 const MINUTE: i64 = 60_000;
@@ -236,86 +236,6 @@ fn we_read_the_blocks_that_promtool_makes() {
     let picked = Matcher::new("s", MatchOp::Regex, "1.|77|nothing").unwrap();
     let range = TimeRange::new(Timestamp::from_millis(START), Timestamp::from_millis(START));
     assert_eq!(db.select(&Selection::new(range, vec![picked])).unwrap().len(), 11);
-}
-
-/// A real Prometheus on a data directory, killed when dropped.
-struct Prometheus {
-    child: Child,
-    port: u16,
-    _config: TempDir,
-}
-
-impl Prometheus {
-    fn start(data: &Path) -> Self {
-        Self::start_with(data, &[])
-    }
-
-    fn start_with(data: &Path, flags: &[&str]) -> Self {
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
-        let config_dir = tempfile::tempdir().unwrap();
-        let config = config_dir.path().join("prometheus.yml");
-        let scrape = format!(
-            "scrape_configs: [{{job_name: self, scrape_interval: 100ms, scrape_timeout: 100ms, \
-             static_configs: [{{targets: ['127.0.0.1:{port}']}}]}}]"
-        );
-        fs::write(&config, scrape).unwrap();
-        let child = Command::new("prometheus")
-            .arg(format!("--config.file={}", config.display()))
-            .arg(format!("--storage.tsdb.path={}", data.display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
-            .arg("--storage.tsdb.use-lockfile") // Debian's default is none
-            .args(flags)
-            .stderr(Stdio::null())
-            .spawn()
-            .expect(INSTALL);
-        let server = Self { child, port, _config: config_dir };
-        let deadline = Instant::now() + Duration::from_secs(60);
-        while !server.get("/-/ready").is_some_and(|answer| answer.contains("Ready")) {
-            assert!(Instant::now() < deadline, "prometheus does not become ready");
-            thread::sleep(Duration::from_millis(50));
-        }
-        server
-    }
-
-    fn get(&self, path: &str) -> Option<String> {
-        let mut stream = TcpStream::connect(("127.0.0.1", self.port)).ok()?;
-        write!(stream, "GET {path} HTTP/1.0\r\n\r\n").ok()?;
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).ok()?;
-        Some(answer.split_once("\r\n\r\n")?.1.to_owned())
-    }
-
-    /// The samples of the day before `end`.
-    fn samples(&self, selector: &str, end_millis: i64) -> Contents {
-        let time = format!("{}.{:03}", end_millis / 1000, end_millis % 1000);
-        let path = format!("/api/v1/query?query={selector}%5B1d%5D&time={time}");
-        let answer: serde_json::Value = serde_json::from_str(&self.get(&path).unwrap()).unwrap();
-        let series = answer["data"]["result"].as_array().expect("a matrix").iter();
-        series
-            .map(|series| {
-                let pairs = series["metric"].as_object().unwrap().iter();
-                let labels: Labels =
-                    pairs.map(|(name, value)| (name.as_str(), value.as_str().unwrap())).collect();
-                let sample = |pair: &serde_json::Value| {
-                    let millis = (pair[0].as_f64().unwrap() * 1000.0).round() as i64;
-                    at(millis, pair[1].as_str().unwrap().parse().unwrap())
-                };
-                (labels, series["values"].as_array().unwrap().iter().map(sample).collect())
-            })
-            .collect()
-    }
-
-    fn kill(mut self) {
-        self.child.kill().unwrap();
-        self.child.wait().unwrap();
-    }
-}
-
-impl Drop for Prometheus {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
 }
 
 /// What is on the disk besides when we are killed.

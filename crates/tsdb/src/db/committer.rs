@@ -114,8 +114,8 @@ impl Committer {
             exemplars: ExemplarPlan::default(),
             series_record: RecordBuilder::new(),
             metadata_record: RecordBuilder::new(),
-            points: PointRecords::new(),
-            late_points: PointRecords::new(),
+            points: PointRecords::default(),
+            late_points: PointRecords::default(),
         }
     }
 

@@ -88,7 +88,7 @@ impl Db {
         let Some(late) = &mut committer.late_writer else {
             return Ok(Leaving { ranges, late_first: None });
         };
-        let mut staying = PointRecords::new();
+        let mut staying = PointRecords::default();
         self.head
             .each_late(|series| {
                 series.late_prepare_to_leave(end)?;

@@ -80,7 +80,7 @@ fn fill(
     let mut copy = Copy {
         writer: LogWriter::create(unfinished, 0, SEGMENT_BYTES, compression)?,
         series: RecordBuilder::new(),
-        points: PointRecords::new(),
+        points: PointRecords::default(),
         exemplars: RecordBuilder::new(),
     };
     let first = match newest(dir)? {

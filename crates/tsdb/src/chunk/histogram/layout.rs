@@ -209,6 +209,38 @@ mod tests {
     }
 
     #[test]
+    fn bounds_that_are_thousandths_and_thresholds_that_are_powers_of_two_are_small() {
+        #[track_caller]
+        fn check(value: f64, bound_bits: u64, threshold_bits: u64) {
+            let (mut bound, mut threshold) = (BitWriter::default(), BitWriter::default());
+            put_bound(&mut bound, value);
+            put_threshold(&mut threshold, value);
+            let bits =
+                |bytes: &[u8], reader: &BitReader<'_>| 8 * bytes.len() as u64 - reader.bits_left();
+            let mut reader = BitReader::new(&bound.bytes);
+            assert_eq!(take_bound(&mut reader), Some(value));
+            assert_eq!(bits(&bound.bytes, &reader), bound_bits, "bound {value}");
+            let mut reader = BitReader::new(&threshold.bytes);
+            assert_eq!(take_threshold(&mut reader), Some(value));
+            assert_eq!(bits(&threshold.bytes, &reader), threshold_bits, "threshold {value}");
+        }
+        check(0.0, 5, 8);
+        check(0.005, 5, 72);
+        check(0.007, 9, 72);
+        check(0.5, 13, 8);
+        check(1.0, 17, 8);
+        check(262.142, 24, 72);
+        check(33_554.43, 32, 72);
+        check(33_554.431, 65, 72);
+        check(0.0005, 65, 72);
+        check(-1.0, 65, 72);
+        check(1024.0, 32, 8);
+        check(2048.0, 32, 72);
+        check(2f64.powi(-243), 65, 8);
+        check(2f64.powi(-244), 65, 72);
+    }
+
+    #[test]
     fn what_is_no_layout_is_refused() {
         #[track_caller]
         fn check(change: impl Fn(&mut Layout), expect: bool) {

@@ -11,7 +11,7 @@ use model::{Point, Sample, SampleValue};
 use super::{RecordBuilder, histograms};
 use crate::log::{LogSeries, LoggedSample};
 
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(crate) struct PointRecords {
     /// To be read before the others.
     earlier: Vec<RecordBuilder>,
@@ -23,15 +23,6 @@ pub(crate) struct PointRecords {
 }
 
 impl PointRecords {
-    pub(crate) fn new() -> Self {
-        Self {
-            earlier: Vec::new(),
-            floats: RecordBuilder::new(),
-            histograms: [const { RecordBuilder::new() }; histograms::KINDS.len()],
-            newest: HashMap::new(),
-        }
-    }
-
     #[inline]
     pub(crate) fn push(&mut self, series: LogSeries, point: &Point) {
         match &point.value {
@@ -76,7 +67,7 @@ impl PointRecords {
 
     fn finish_records(&mut self) {
         for record in [&mut self.floats].into_iter().chain(&mut self.histograms) {
-            self.earlier.push(mem::replace(record, RecordBuilder::new()));
+            self.earlier.push(mem::take(record));
         }
         self.newest.clear();
     }

@@ -120,7 +120,7 @@ proptest! {
     /// POINTS-1.
     #[test]
     fn records_hold_what_was_put_in_in_the_order_of_each_series(entries in vec(entry(), 0..40)) {
-        let mut records = PointRecords::new();
+        let mut records = PointRecords::default();
         for (series, point) in &entries {
             records.push(*series, point);
         }
@@ -135,7 +135,7 @@ proptest! {
     fn a_damaged_record_is_read_or_refused(
         entries in vec(entry(), 1..9), at: prop::sample::Index, byte: u8,
     ) {
-        let mut records = PointRecords::new();
+        let mut records = PointRecords::default();
         for (series, point) in &entries {
             records.push(*series, point);
         }
