@@ -79,6 +79,18 @@ fn a_histogram_knows_whether_the_counter_was_reset_before_it() {
     assert_eq!(read_histograms(&open(&options)), ["5@1", "6@2=", "9@4", "2@5", "2@6="]);
 }
 
+/// POINTS-1.
+#[test]
+fn a_series_that_changes_kinds_within_a_batch_is_replayed_in_order() {
+    let (_dir, options) = fresh();
+    let db = open(&options);
+    append_histograms(&db, &[(1, float(5.0)), (2, counter(6)), (3, float(7.0)), (4, counter(8))]);
+    let expect = ["5@1", "6@2", "7@3", "8@4"];
+    assert_eq!(read_histograms(&db), expect);
+    drop(db);
+    assert_eq!(read_histograms(&open(&options)), expect);
+}
+
 #[test]
 fn the_same_histogram_twice_is_stored_once_and_another_one_is_refused() {
     let (_dir, options) = fresh();
