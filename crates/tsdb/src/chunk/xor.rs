@@ -85,7 +85,7 @@ impl XorChunk {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct BadChunk;
 
-/// Decodes a chunk, sample by sample. Bench: the store's `read`.
+/// Decodes a chunk, sample by sample. Bench: `benches/benches/codecs.rs`.
 #[derive(Clone, Debug)]
 pub(crate) struct XorSamples<'a> {
     bits: BitReader<'a>,

@@ -11,6 +11,8 @@ use tempfile::TempDir;
 use super::*;
 use crate::log::LoggedSample;
 
+#[path = "tests/churn.rs"]
+mod churn;
 #[path = "tests/damage.rs"]
 mod damage;
 #[path = "tests/delete.rs"]

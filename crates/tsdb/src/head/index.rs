@@ -237,6 +237,18 @@ impl Index {
         self.pairs.get(pair).postings.first().map(|slot| self.place(slot))
     }
 
+    /// What there is memory for.
+    #[cfg(test)]
+    pub(crate) fn footprint(&self) -> Vec<(&'static str, usize)> {
+        let mut footprint = self.numbers.footprint();
+        footprint.extend([
+            ("slots", self.entries.len()),
+            ("pairs", self.pairs.values.len()),
+            ("names", self.names.values.len()),
+        ]);
+        footprint
+    }
+
     fn entry(&self, place: Place) -> Option<&Entry> {
         let entry = self.entries.get(place.slot.0 as usize)?;
         (entry.generation == place.generation && !entry.labels.is_empty()).then_some(entry)

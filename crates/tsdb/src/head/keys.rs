@@ -63,6 +63,11 @@ impl Keys {
         }
     }
 
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.shards.iter().map(|shard| shard.lock().len()).sum()
+    }
+
     /// By bits that the map itself does not use first.
     fn shard(&self, key: SeriesKey) -> &Mutex<Map> {
         &self.shards[(key.0 >> 64) as usize % SHARDS]
@@ -80,7 +85,7 @@ mod tests {
         for i in 0..1_000_000 {
             keys.insert(key(i), SeriesRef(7), 1);
         }
-        let kept: usize = keys.shards.iter().map(|shard| shard.lock().len()).sum();
+        let kept = keys.len();
         assert!(kept <= SHARDS * (KEYS_PER_SHARD_MIN + KEYS_PER_SERIES_MAX), "{kept}");
         assert_eq!(keys.get(key(999_999)), Some(SeriesRef(7)));
     }

@@ -132,6 +132,15 @@ impl Numbers {
         self.directory.is_empty() && self.free.len() == self.pages.len() && self.aliases.is_empty()
     }
 
+    #[cfg(test)]
+    pub(super) fn footprint(&self) -> Vec<(&'static str, usize)> {
+        vec![
+            ("pages of numbers", self.pages.len()),
+            ("aliases", self.aliases.len()),
+            ("labels of departed series", self.departed.len()),
+        ]
+    }
+
     /// Gives what was there before.
     fn put(&mut self, number: LogSeries, slot: Slot) -> u32 {
         self.next = self.next.max(number.0.saturating_add(1));
