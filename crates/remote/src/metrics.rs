@@ -8,7 +8,7 @@ use prometheus::{
     IntGauge, IntGaugeVec, Opts, Registry,
 };
 
-use crate::receive::{Outcome, Refused};
+use crate::receive::{Account, ExemplarRefused, Outcome, Refused};
 use crate::send::{Chunk, Queue, QueueConfig, Reply};
 
 /// All of this crate's metrics; clones count into the same series.
@@ -29,24 +29,18 @@ impl Metrics {
     }
 }
 
-/// RECEIVE-1: `samples = appended + Σ refused`.
+/// RECEIVE-1.
 #[derive(Clone, Debug)]
 pub struct ReceiveMetrics {
     pub(crate) requests: IntCounterVec,
-    samples: IntCounter,
-    appended: IntCounter,
-    refused: [IntCounter; Refused::ALL.len()],
-    exemplars_ignored: IntCounter,
+    samples: KindMetrics<{ Refused::ALL.len() }>,
+    histograms: KindMetrics<{ Refused::ALL.len() }>,
+    exemplars: KindMetrics<{ ExemplarRefused::ALL.len() }>,
 }
 
 impl ReceiveMetrics {
     fn register(registry: &Registry) -> Result<Self, Error> {
-        let refused = counters(
-            registry,
-            "watershed_remote_receive_samples_rejected_total",
-            "Samples received by remote write and not stored, by reason.",
-            &["reason"],
-        )?;
+        let refused = Refused::ALL.map(Refused::as_str);
         Ok(Self {
             requests: counters(
                 registry,
@@ -54,32 +48,72 @@ impl ReceiveMetrics {
                 "Remote write requests answered, by status code.",
                 &["code"],
             )?,
-            samples: counter(
+            samples: KindMetrics::register(registry, "samples", "Samples", refused)?,
+            histograms: KindMetrics::register(
                 registry,
-                "watershed_remote_receive_samples_total",
-                "Samples received by remote write in well-formed requests.",
+                "histograms",
+                "Native histograms",
+                refused,
             )?,
-            appended: counter(
+            exemplars: KindMetrics::register(
                 registry,
-                "watershed_remote_receive_samples_appended_total",
-                "Samples received by remote write and stored.",
-            )?,
-            refused: Refused::ALL.map(|reason| refused.with_label_values(&[reason.as_str()])),
-            exemplars_ignored: counter(
-                registry,
-                "watershed_remote_receive_exemplars_ignored_total",
-                "Exemplars received by remote write; they are not stored yet.",
+                "exemplars",
+                "Exemplars",
+                ExemplarRefused::ALL.map(ExemplarRefused::as_str),
             )?,
         })
     }
 
     pub(crate) fn count(&self, outcome: &Outcome) {
-        self.samples.inc_by(outcome.appended + outcome.refused_total());
-        self.appended.inc_by(outcome.appended);
-        for (counter, count) in self.refused.iter().zip(outcome.refused) {
+        self.samples.count(&outcome.samples);
+        self.histograms.count(&outcome.histograms);
+        self.exemplars.count(&outcome.exemplars);
+    }
+}
+
+/// `received = appended + Σ rejected` for one kind of what is received.
+#[derive(Clone, Debug)]
+struct KindMetrics<const REASONS: usize> {
+    received: IntCounter,
+    appended: IntCounter,
+    rejected: [IntCounter; REASONS],
+}
+
+impl<const REASONS: usize> KindMetrics<REASONS> {
+    fn register(
+        registry: &Registry,
+        kind: &str,
+        things: &str,
+        reasons: [&str; REASONS],
+    ) -> Result<Self, Error> {
+        let name = |suffix: &str| format!("watershed_remote_receive_{kind}{suffix}_total");
+        let rejected = counters(
+            registry,
+            &name("_rejected"),
+            &format!("{things} received by remote write and not stored, by reason."),
+            &["reason"],
+        )?;
+        Ok(Self {
+            received: counter(
+                registry,
+                &name(""),
+                &format!("{things} received by remote write in well-formed requests."),
+            )?,
+            appended: counter(
+                registry,
+                &name("_appended"),
+                &format!("{things} received by remote write and stored."),
+            )?,
+            rejected: reasons.map(|reason| rejected.with_label_values(&[reason])),
+        })
+    }
+
+    fn count(&self, account: &Account<REASONS>) {
+        self.received.inc_by(account.received());
+        self.appended.inc_by(account.appended);
+        for (counter, count) in self.rejected.iter().zip(account.refused) {
             counter.inc_by(count);
         }
-        self.exemplars_ignored.inc_by(outcome.exemplars_ignored);
     }
 }
 

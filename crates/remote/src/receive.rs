@@ -6,13 +6,18 @@
 //! ```
 //! - RECEIVE-4: a 2xx answer means that all samples are stored; 400 means that what was valid is
 //!   stored, and sending the rest again will not help; only 429, 408 and 5xx ask for a retry.
+//!   Exemplars are not promised: the answer's headers say how many were kept.
 //! - RECEIVE-5: nothing is allocated for a body's decoded size before that size is checked.
 //! - Source: Prometheus' remote write specifications 1.0 and 2.0.
 
 mod batch;
+mod exemplar;
+mod extras;
+mod histogram;
 mod key;
 mod labels;
 mod media;
+mod outcome;
 mod v1;
 mod v2;
 
@@ -31,8 +36,8 @@ use storage::{Append, AppendError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::timeout;
 
-pub(crate) use crate::receive::batch::{Outcome, Refused};
 pub use crate::receive::key::KeySecret;
+pub(crate) use crate::receive::outcome::{Account, ExemplarRefused, Outcome, Refused};
 
 use crate::metrics::ReceiveMetrics;
 use crate::receive::batch::{BatchError, Version};
@@ -242,25 +247,27 @@ fn answer(outcome: &Outcome) -> Response {
         (StatusCode::BAD_REQUEST, explain(outcome)).into_response()
     };
     let headers = response.headers_mut();
-    headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.appended));
-    headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(0));
-    headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(0));
+    headers.insert(SAMPLES_WRITTEN, HeaderValue::from(outcome.samples.appended));
+    headers.insert(HISTOGRAMS_WRITTEN, HeaderValue::from(outcome.histograms.appended));
+    headers.insert(EXEMPLARS_WRITTEN, HeaderValue::from(outcome.exemplars.appended));
     response
 }
 
 /// `2 of 5 samples refused (1 out_of_order, 1 invalid_labels); the rest is stored` and the first
-/// problems, one a line.
+/// problems, one a line. Histograms are samples here.
 fn explain(outcome: &Outcome) -> String {
-    let refused = outcome.refused_total();
+    let Outcome { samples, histograms, .. } = outcome;
+    let counts = samples.refused.iter().zip(histograms.refused).map(|(a, b)| a + b);
     let reasons: Vec<_> = Refused::ALL
         .iter()
-        .zip(outcome.refused)
+        .zip(counts)
         .filter(|(_, count)| *count > 0)
         .map(|(reason, count)| format!("{count} {}", reason.as_str()))
         .collect();
     let mut text = format!(
-        "{refused} of {} samples refused ({}); the rest is stored\n",
-        refused + outcome.appended,
+        "{} of {} samples refused ({}); the rest is stored\n",
+        outcome.refused_total(),
+        samples.received() + histograms.received(),
         reasons.join(", "),
     );
     for problem in &outcome.problems {

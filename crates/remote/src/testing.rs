@@ -6,7 +6,8 @@ use std::sync::Arc;
 use model::{Exemplar, Histogram, Labels, Metadata, Sample, Timestamp};
 use parking_lot::Mutex;
 use storage::{
-    Append, AppendError, Appended, Appender, RejectReason, Rejected, SeriesKey, SeriesRef,
+    Append, AppendError, Appended, Appender, ExemplarDropReason, RejectReason, Rejected, SeriesKey,
+    SeriesRef,
 };
 
 #[derive(Clone, Debug, Default)]
@@ -26,7 +27,8 @@ pub(crate) struct State {
     /// Samples before it are refused.
     pub(crate) reject_before: Option<Timestamp>,
     pub(crate) fail_commits: bool,
-    /// The next sample finds its series gone.
+    pub(crate) drop_exemplars: bool,
+    /// What is added next finds its series gone.
     pub(crate) lose_series: bool,
 }
 
@@ -62,6 +64,15 @@ struct Batch {
     exemplars: Vec<(SeriesRef, Exemplar)>,
 }
 
+impl Batch {
+    fn find(&self, series: SeriesRef) -> Result<(), AppendError> {
+        if std::mem::take(&mut self.state.lock().lose_series) {
+            return Err(AppendError::UnknownSeries(series));
+        }
+        Ok(())
+    }
+}
+
 impl Appender for Batch {
     fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef> {
         self.state.lock().keys.get(&key).copied()
@@ -87,9 +98,7 @@ impl Appender for Batch {
     }
 
     fn sample(&mut self, series: SeriesRef, sample: Sample) -> Result<(), AppendError> {
-        if std::mem::take(&mut self.state.lock().lose_series) {
-            return Err(AppendError::UnknownSeries(series));
-        }
+        self.find(series)?;
         self.samples.push((series, sample));
         Ok(())
     }
@@ -100,11 +109,13 @@ impl Appender for Batch {
         at: Timestamp,
         histogram: Arc<Histogram>,
     ) -> Result<(), AppendError> {
+        self.find(series)?;
         self.histograms.push((series, at, histogram));
         Ok(())
     }
 
     fn exemplar(&mut self, series: SeriesRef, exemplar: Exemplar) -> Result<(), AppendError> {
+        self.find(series)?;
         self.exemplars.push((series, exemplar));
         Ok(())
     }
@@ -121,26 +132,38 @@ impl Appender for Batch {
             return Err(AppendError::Log { segment: 3, cause });
         }
         let mut appended = Appended::default();
+        let before = state.reject_before.unwrap_or(Timestamp::MIN);
+        let mut rejected = Vec::new();
+        let mut take = |series, timestamp, is_histogram| {
+            let reason = RejectReason::TooOld;
+            let refused = Rejected { series, timestamp, reason, is_histogram };
+            rejected.extend((timestamp < before).then_some(refused));
+            timestamp >= before
+        };
         for (series, sample) in self.samples {
-            if state.reject_before.is_some_and(|before| sample.timestamp < before) {
-                let (timestamp, reason) = (sample.timestamp, RejectReason::TooOld);
-                appended.rejected.push(Rejected { series, timestamp, reason });
-            } else {
-                appended.samples += 1;
+            if take(series, sample.timestamp, false) {
                 let labels = state.series[series.0 as usize].clone();
                 state.committed.push((labels, sample));
+                appended.samples += 1;
             }
         }
         for (series, at, histogram) in self.histograms {
-            appended.histograms += 1;
-            let labels = state.series[series.0 as usize].clone();
-            state.histograms.push((labels, at, histogram));
+            if take(series, at, true) {
+                let labels = state.series[series.0 as usize].clone();
+                state.histograms.push((labels, at, histogram));
+                appended.histograms += 1;
+            }
         }
         for (series, exemplar) in self.exemplars {
-            appended.exemplars += 1;
-            let labels = state.series[series.0 as usize].clone();
-            state.exemplars.push((labels, exemplar));
+            if state.drop_exemplars {
+                appended.exemplars_dropped.push(ExemplarDropReason::Disabled);
+            } else {
+                let labels = state.series[series.0 as usize].clone();
+                state.exemplars.push((labels, exemplar));
+                appended.exemplars += 1;
+            }
         }
+        appended.rejected = rejected;
         Ok(appended)
     }
 }

@@ -216,6 +216,26 @@ impl<'a> Field<'a> {
         }
     }
 
+    #[inline]
+    pub(crate) fn sint32(self) -> Result<i32, Malformed> {
+        let low = self.varint()? as u32;
+        Ok(zigzag(low.into()) as i32)
+    }
+
+    /// Hands each number of a repeated `double` to `each`, packed or not.
+    pub(crate) fn doubles(self, mut each: impl FnMut(f64)) -> Result<(), Malformed> {
+        match self.value {
+            Value::Fixed64(bits) => each(f64::from_bits(bits)),
+            Value::Bytes(mut packed) => {
+                while packed.at < packed.bytes.len() {
+                    each(f64::from_le_bytes(packed.array()?));
+                }
+            }
+            _ => return Err(self.wrong_type()),
+        }
+        Ok(())
+    }
+
     /// Hands each number of a repeated integer field to `each`, packed or not.
     pub(crate) fn varints(self, mut each: impl FnMut(u64)) -> Result<(), Malformed> {
         match self.value {
@@ -233,6 +253,11 @@ impl<'a> Field<'a> {
     fn wrong_type(self) -> Malformed {
         Malformed { offset: self.offset, what: "field of the wrong wire type" }
     }
+}
+
+/// What a `sint32` or `sint64` is sent as.
+pub(crate) const fn zigzag(sent: u64) -> i64 {
+    (sent >> 1).cast_signed() ^ -(sent & 1).cast_signed()
 }
 
 pub(crate) const fn varint_len(value: u64) -> usize {

@@ -63,7 +63,8 @@ pub trait Appender: Send {
 /// What became of a batch's samples.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Appended {
-    /// Numbers stored, those among them that were stored before included (APPEND-3).
+    /// Numbers stored, those among them that were stored before included (APPEND-3). A marker that ends
+    /// a series of histograms is given as a number.
     pub samples: u64,
     /// Native histograms, likewise.
     pub histograms: u64,
@@ -80,6 +81,7 @@ pub struct Rejected {
     pub series: SeriesRef,
     pub timestamp: Timestamp,
     pub reason: RejectReason,
+    pub is_histogram: bool,
 }
 
 /// Why one sample was refused while the rest of its batch was stored. Asking again will not help.

@@ -239,6 +239,7 @@ impl Appender for Batch<'_> {
         let exemplars_dropped = vec![ExemplarDropReason::Disabled; self.exemplars];
         let mut appended = Appended { exemplars_dropped, ..Appended::default() };
         for (series, timestamp, value) in self.samples {
+            let is_histogram = matches!(value, SampleValue::Histogram(_));
             let (result, count) = match value {
                 SampleValue::Float(value) => {
                     let sample = Sample { timestamp, value };
@@ -252,7 +253,10 @@ impl Appender for Batch<'_> {
             };
             match result {
                 Ok(()) => *count += 1,
-                Err(reason) => appended.rejected.push(Rejected { series, timestamp, reason }),
+                Err(reason) => {
+                    let rejected = Rejected { series, timestamp, reason, is_histogram };
+                    appended.rejected.push(rejected);
+                }
             }
         }
         Ok(appended)

@@ -1,83 +1,28 @@
 //! One request on its way into storage: finds each series, adds its samples, and keeps account.
 //!
-//! - RECEIVE-1: `received = appended + Σ rejected{reason}`, per request and so in the metrics.
+//! - RECEIVE-1: `received = appended + Σ rejected{reason}` for numbers, histograms and exemplars each, per
+//!   request and so in the metrics.
 //! - RECEIVE-2: a malformed message stores nothing; a well-formed one stores all that is valid in it.
 //! - RECEIVE-3: labels are decoded only for a series that storage does not know by its key.
 
 use std::ops::Range;
+use std::sync::Arc;
 
 use model::{Labels, MetricType, Sample};
 use rustc_hash::FxHashSet;
-use storage::{AppendError, Appender, RejectReason, Rejected, SeriesKey, SeriesRef};
+use storage::{AppendError, Appender, Rejected, SeriesKey, SeriesRef};
 
+use crate::receive::extras::Extras;
 use crate::receive::key::KeySecret;
 use crate::receive::labels::{InvalidLabels, RawPair, RawText, labels};
+use crate::receive::outcome::{ExemplarRefused, Outcome, Refused};
 use crate::receive::{v1, v2};
 use crate::wire::{Malformed, Reader};
-
-/// An answer names this many of the refused series.
-const PROBLEMS_NAMED: usize = 5;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
     V2,
-}
-
-/// Why samples were not stored, beside what storage says.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Refused {
-    Storage(RejectReason),
-    InvalidLabels,
-    Histogram,
-}
-
-impl Refused {
-    pub(crate) const ALL: [Self; 6] = [
-        Self::Storage(RejectReason::OutOfOrder),
-        Self::Storage(RejectReason::TooOld),
-        Self::Storage(RejectReason::DuplicateTimestamp),
-        Self::Storage(RejectReason::OutOfBounds),
-        Self::InvalidLabels,
-        Self::Histogram,
-    ];
-
-    /// As a `reason` label's value.
-    pub(crate) const fn as_str(self) -> &'static str {
-        match self {
-            Self::Storage(reason) => reason.as_str(),
-            Self::InvalidLabels => "invalid_labels",
-            Self::Histogram => "native_histogram",
-        }
-    }
-}
-
-/// What became of one request's samples.
-#[derive(Clone, Debug, Default, PartialEq)]
-pub(crate) struct Outcome {
-    pub(crate) appended: u64,
-    /// By [`Refused::ALL`]'s order.
-    pub(crate) refused: [u64; Refused::ALL.len()],
-    pub(crate) exemplars_ignored: u64,
-    /// Text for the sender: the first series refused, and why.
-    pub(crate) problems: Vec<String>,
-}
-
-impl Outcome {
-    pub(crate) fn refused_total(&self) -> u64 {
-        self.refused.iter().sum()
-    }
-
-    fn refuse(&mut self, why: Refused, count: usize) {
-        let index = Refused::ALL.iter().position(|listed| *listed == why);
-        self.refused[index.expect("ALL lists every reason")] += count as u64;
-    }
-
-    fn problem(&mut self, text: impl FnOnce() -> String) {
-        if self.problems.len() < PROBLEMS_NAMED {
-            self.problems.push(text());
-        }
-    }
 }
 
 /// Why nothing of a request was stored.
@@ -96,7 +41,8 @@ pub(super) fn store(
     secret: &KeySecret,
     appender: Box<dyn Appender + '_>,
 ) -> Result<Outcome, BatchError> {
-    let mut batch = Batch { appender, outcome: Outcome::default(), given: Vec::new() };
+    let extras = Extras::of_request(message.len());
+    let mut batch = Batch { appender, outcome: Outcome::default(), given: Vec::new(), extras };
     let request = Reader::new(message);
     match version {
         Version::V1 => {
@@ -116,6 +62,8 @@ struct Batch<'a> {
     outcome: Outcome,
     /// Which part of the message gave each series, to name it if storage refuses a sample.
     given: Vec<(SeriesRef, Range<usize>)>,
+    /// What the series at hand has beside samples.
+    extras: Extras,
 }
 
 /// A series of either version.
@@ -123,8 +71,6 @@ struct Given<'a> {
     message: Reader<'a>,
     key: Option<SeriesKey>,
     samples: &'a [Sample],
-    histograms: usize,
-    exemplars: usize,
 }
 
 /// Labels read when they are needed, or why they are not valid; malformed bytes end the request.
@@ -146,9 +92,11 @@ impl Batch<'_> {
                         message,
                         key: Some(secret.key(series.label_section.bytes())),
                         samples: series.samples,
-                        histograms: series.histograms,
-                        exemplars: series.exemplars,
                     };
+                    match series.has_extras {
+                        true => self.extras.read_v1(message)?,
+                        false => self.extras.clear(),
+                    }
                     self.add(&given, || decode_v1(series.label_section))?;
                 }
                 v1::Item::Metadata(message) => {
@@ -174,9 +122,11 @@ impl Batch<'_> {
                 message,
                 key: symbols.key(&series.label_refs, secret, &mut hashes),
                 samples: &series.samples,
-                histograms: series.histograms,
-                exemplars: series.exemplars,
             };
+            match series.has_extras {
+                true => self.extras.read_v2(message, symbols)?,
+                false => self.extras.clear(),
+            }
             self.add(&given, || Ok(decode_v2(&series.label_refs, symbols)))?;
             let name = symbols.metric_name(&series.label_refs);
             if series.metadata != v2::MetadataRefs::default()
@@ -192,11 +142,8 @@ impl Batch<'_> {
     }
 
     fn add(&mut self, given: &Given<'_>, decode: impl Fn() -> Decoded) -> Result<(), BatchError> {
-        self.outcome.exemplars_ignored += given.exemplars as u64;
-        if given.histograms > 0 {
-            self.refuse_histograms(given.histograms, decode()?);
-        }
-        if given.samples.is_empty() {
+        self.refuse_bad_extras(&decode)?;
+        if given.samples.is_empty() && self.extras.is_empty() {
             return Ok(());
         }
         let known = given.key.and_then(|key| self.appender.lookup(key));
@@ -207,13 +154,30 @@ impl Batch<'_> {
                 None => return Ok(()),
             },
         };
-        let series = self.append(series, given, decode)?;
+        let mut series = self.append(series, given, &decode)?;
+        if !self.extras.is_empty() {
+            series = self.append_extras(series, given.key, &decode)?;
+        }
         let start = given.message.offset();
         self.given.push((series, start..start + given.message.bytes().len()));
         Ok(())
     }
 
-    /// Finds or makes a series by its labels; where they are not valid, its samples are refused.
+    fn refuse_bad_extras(&mut self, decode: impl Fn() -> Decoded) -> Result<(), BatchError> {
+        let Self { outcome, extras, .. } = self;
+        for why in &extras.bad_histograms {
+            outcome.histograms.refuse(Refused::InvalidHistogram, 1);
+            let labels = decode()?;
+            outcome.problem(|| {
+                let name = labels.map_or_else(|invalid| invalid.series, |known| known.to_string());
+                format!("{why}: {name}")
+            });
+        }
+        outcome.refuse_exemplars(ExemplarRefused::InvalidLabels, extras.bad_exemplars);
+        Ok(())
+    }
+
+    /// Finds or makes a series by its labels; where they are not valid, all that it has is refused.
     fn find(
         &mut self,
         given: &Given<'_>,
@@ -222,8 +186,11 @@ impl Batch<'_> {
         match labels {
             Ok(labels) => Ok(Some(self.appender.series(&labels, given.key)?)),
             Err(Invalid { why, series }) => {
-                self.outcome.refuse(Refused::InvalidLabels, given.samples.len());
-                self.outcome.problem(|| format!("{why}: {series}"));
+                let Self { outcome, extras, .. } = self;
+                outcome.samples.refuse(Refused::InvalidLabels, given.samples.len());
+                outcome.histograms.refuse(Refused::InvalidLabels, extras.histograms.len());
+                outcome.refuse_exemplars(ExemplarRefused::InvalidLabels, extras.exemplars.len());
+                outcome.problem(|| format!("{why}: {series}"));
                 Ok(None)
             }
         }
@@ -252,12 +219,35 @@ impl Batch<'_> {
         Ok(series)
     }
 
-    fn refuse_histograms(&mut self, count: usize, labels: Result<Labels, Invalid>) {
-        self.outcome.refuse(Refused::Histogram, count);
-        self.outcome.problem(|| {
-            let series = labels.map_or_else(|invalid| invalid.series, |labels| labels.to_string());
-            format!("native histograms are not stored yet: {series}")
-        });
+    /// As [`Batch::append`], for histograms and exemplars.
+    fn append_extras(
+        &mut self,
+        mut series: SeriesRef,
+        key: Option<SeriesKey>,
+        decode: impl Fn() -> Decoded,
+    ) -> Result<SeriesRef, BatchError> {
+        let Self { appender, extras, .. } = self;
+        let mut add =
+            |add: &dyn Fn(&mut dyn Appender, SeriesRef) -> Result<(), AppendError>| match add(
+                &mut **appender,
+                series,
+            ) {
+                Err(AppendError::UnknownSeries(gone)) => {
+                    let Ok(labels) = decode()? else {
+                        return Err(AppendError::UnknownSeries(gone).into());
+                    };
+                    series = appender.series(&labels, key)?;
+                    Ok(add(&mut **appender, series)?)
+                }
+                result => Ok::<(), BatchError>(result?),
+            };
+        for (at, histogram) in &extras.histograms {
+            add(&|appender, series| appender.histogram(series, *at, Arc::clone(histogram)))?;
+        }
+        for exemplar in &extras.exemplars {
+            add(&|appender, series| appender.exemplar(series, exemplar.clone()))?;
+        }
+        Ok(series)
     }
 
     fn commit(
@@ -265,9 +255,18 @@ impl Batch<'_> {
         name: impl Fn(Range<usize>) -> Option<String>,
     ) -> Result<Outcome, BatchError> {
         let appended = self.appender.commit()?;
-        self.outcome.appended = appended.samples;
-        for Rejected { series, timestamp, reason } in appended.rejected {
-            self.outcome.refuse(Refused::Storage(reason), 1);
+        self.outcome.samples.appended = appended.samples;
+        self.outcome.histograms.appended = appended.histograms;
+        self.outcome.exemplars.appended = appended.exemplars;
+        for reason in appended.exemplars_dropped {
+            self.outcome.refuse_exemplars(ExemplarRefused::Storage(reason), 1);
+        }
+        for Rejected { series, timestamp, reason, is_histogram } in appended.rejected {
+            let account = match is_histogram {
+                true => &mut self.outcome.histograms,
+                false => &mut self.outcome.samples,
+            };
+            account.refuse(Refused::Storage(reason), 1);
             let given = &self.given;
             self.outcome.problem(|| {
                 let part = given.iter().find(|(given, _)| *given == series);

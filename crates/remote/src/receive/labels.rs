@@ -30,8 +30,22 @@ pub(super) enum InvalidLabels {
 /// A name and a value, not checked yet.
 pub(super) type RawPair<'a> = (&'a [u8], &'a [u8]);
 
-/// Checks and, where the sender did not, sorts. Empty values mean: label absent.
+/// The labels of a series, checked and, where the sender did not, sorted. Empty values mean: label
+/// absent.
 pub(super) fn labels(raw: &[RawPair<'_>]) -> Result<Labels, InvalidLabels> {
+    let pairs = checked(raw)?;
+    if !pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
+        return Err(InvalidLabels::NoMetricName);
+    }
+    Ok(Labels::from_sorted(pairs))
+}
+
+/// As [`labels`], for those that need no metric name.
+pub(super) fn any_labels(raw: &[RawPair<'_>]) -> Result<Labels, InvalidLabels> {
+    Ok(Labels::from_sorted(checked(raw)?))
+}
+
+fn checked<'a>(raw: &[RawPair<'a>]) -> Result<Vec<(&'a str, &'a str)>, InvalidLabels> {
     let mut pairs = Vec::with_capacity(raw.len());
     for &(name, value) in raw {
         let not_utf8 = |_| InvalidLabels::NotUtf8(String::from_utf8_lossy(name).into_owned());
@@ -48,10 +62,7 @@ pub(super) fn labels(raw: &[RawPair<'_>]) -> Result<Labels, InvalidLabels> {
         }
     }
     pairs.retain(|(_, value)| !value.is_empty());
-    if !pairs.iter().any(|(name, _)| *name == METRIC_NAME) {
-        return Err(InvalidLabels::NoMetricName);
-    }
-    Ok(Labels::from_sorted(pairs))
+    Ok(pairs)
 }
 
 /// Any pairs as text for an error, however bad they are.

@@ -89,6 +89,43 @@ async fn what_is_stored_is_acknowledged_and_counted() {
 }
 
 #[tokio::test]
+async fn histograms_and_exemplars_are_acknowledged_and_counted() {
+    let server = server(Options::default()).await;
+    let label = |name: &str, value: &str| p1::Label { name: name.into(), value: value.into() };
+    let histogram = |schema| p1::Histogram { schema, timestamp: 1000, ..p1::Histogram::default() };
+    let series = p1::TimeSeries {
+        labels: vec![label("__name__", "h")],
+        samples: vec![p1::Sample { value: 1.0, timestamp: 1000 }],
+        histograms: [0, 1, 2, 53].map(histogram).to_vec(),
+        exemplars: vec![
+            p1::Exemplar { labels: vec![label("trace_id", "x")], value: 1.0, timestamp: 999 },
+            p1::Exemplar { labels: vec![label("", "x")], value: 1.0, timestamp: 999 },
+            p1::Exemplar::default(),
+        ],
+    };
+    let message = p1::WriteRequest { timeseries: vec![series], metadata: Vec::new() };
+    let response = server.post(&V1, snappy(&message.encode_to_vec())).await;
+    assert_eq!(response.status(), 400);
+    assert_eq!(response.headers()[SAMPLES_WRITTEN], "1");
+    assert_eq!(response.headers()[HISTOGRAMS_WRITTEN], "3");
+    assert_eq!(response.headers()[EXEMPLARS_WRITTEN], "2");
+    assert_eq!(
+        response.text().await.unwrap(),
+        "1 of 5 samples refused (1 invalid_histogram); the rest is stored\n\
+         histogram has an invalid schema: 53: h\n"
+    );
+    for (kind, expect) in [("histograms", (4.0, 3.0, 1.0)), ("exemplars", (3.0, 2.0, 1.0))] {
+        let count =
+            |suffix| server.metric(&format!("watershed_remote_receive_{kind}{suffix}_total"), "");
+        assert_eq!(
+            (count(""), count("_appended"), count("_rejected")),
+            expect,
+            "RECEIVE-1: {kind}"
+        );
+    }
+}
+
+#[tokio::test]
 async fn version_2_is_told_by_its_content_type() {
     let server = server(Options::default()).await;
     let symbols = ["", "__name__", "up"].map(str::to_owned).to_vec();

@@ -39,8 +39,8 @@ pub(super) struct Series<'a> {
     /// Fields of number 1, and nothing else.
     pub(super) label_section: Reader<'a>,
     pub(super) samples: &'a [Sample],
-    pub(super) histograms: usize,
-    pub(super) exemplars: usize,
+    /// Whether there are histograms or exemplars.
+    pub(super) has_extras: bool,
 }
 
 /// Reused from series to series, so that a walk allocates nothing.
@@ -56,7 +56,7 @@ pub(super) fn series<'a>(
     buffers: &'a mut Buffers,
 ) -> Result<Series<'a>, Malformed> {
     buffers.samples.clear();
-    let (mut histograms, mut exemplars) = (0, 0);
+    let mut has_extras = false;
     let (mut section, mut in_one_piece) = (0..0, true);
     let (mut reader, mut start) = (message, 0);
     while let Some(field) = reader.field()? {
@@ -68,15 +68,14 @@ pub(super) fn series<'a>(
                 section = first..reader.position();
             }
             2 => buffers.samples.push(sample(field.message()?)?),
-            3 => exemplars += 1,
-            4 => histograms += 1,
+            3 | 4 => has_extras = true,
             _ => {}
         }
         start = reader.position();
     }
     let label_section =
         if in_one_piece { message.part(section) } else { gather(message, &mut buffers.gathered)? };
-    Ok(Series { label_section, samples: &buffers.samples, histograms, exemplars })
+    Ok(Series { label_section, samples: &buffers.samples, has_extras })
 }
 
 fn gather<'a>(message: Reader<'a>, gathered: &'a mut Vec<u8>) -> Result<Reader<'a>, Malformed> {
@@ -110,19 +109,22 @@ pub(super) fn label_pairs<'a>(
     mut section: Reader<'a>,
     pairs: &mut Vec<RawPair<'a>>,
 ) -> Result<(), Malformed> {
-    while let Some(label) = section.field()? {
-        let mut reader = label.message()?;
-        let (mut name, mut value): RawPair<'a> = (b"", b"");
-        while let Some(field) = reader.field()? {
-            match field.number {
-                1 => name = field.bytes()?,
-                2 => value = field.bytes()?,
-                _ => {}
-            }
-        }
-        pairs.push((name, value));
+    while let Some(field) = section.field()? {
+        pairs.push(label(field.message()?)?);
     }
     Ok(())
+}
+
+pub(super) fn label(mut message: Reader<'_>) -> Result<RawPair<'_>, Malformed> {
+    let (mut name, mut value): RawPair<'_> = (b"", b"");
+    while let Some(field) = message.field()? {
+        match field.number {
+            1 => name = field.bytes()?,
+            2 => value = field.bytes()?,
+            _ => {}
+        }
+    }
+    Ok((name, value))
 }
 
 /// A family's name and what is said of it. Its text is taken as it is, bad UTF-8 replaced.

@@ -110,8 +110,8 @@ impl MetadataRefs {
 pub(super) struct Series {
     pub(super) label_refs: Vec<u32>,
     pub(super) samples: Vec<Sample>,
-    pub(super) histograms: usize,
-    pub(super) exemplars: usize,
+    /// Whether there are histograms or exemplars.
+    pub(super) has_extras: bool,
     pub(super) metadata: MetadataRefs,
 }
 
@@ -120,14 +120,13 @@ impl Series {
     pub(super) fn read(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         self.label_refs.clear();
         self.samples.clear();
-        (self.histograms, self.exemplars) = (0, 0);
+        self.has_extras = false;
         self.metadata = MetadataRefs::default();
         while let Some(field) = message.field()? {
             match field.number {
                 1 => field.varints(|symbol| self.label_refs.push(symbol as u32))?,
                 2 => self.samples.push(sample(field.message()?)?),
-                3 => self.histograms += 1,
-                4 => self.exemplars += 1,
+                3 | 4 => self.has_extras = true,
                 5 => read_metadata(field.message()?, &mut self.metadata)?,
                 _ => {}
             }

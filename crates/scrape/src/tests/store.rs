@@ -173,7 +173,10 @@ impl Appender for Batch<'_> {
             let timestamp: Timestamp = sample.timestamp;
             match reason {
                 None => appended.samples += 1,
-                Some(reason) => appended.rejected.push(Rejected { series, timestamp, reason }),
+                Some(reason) => {
+                    let rejected = Rejected { series, timestamp, reason, is_histogram: false };
+                    appended.rejected.push(rejected);
+                }
             }
         }
         Ok(appended)

@@ -187,8 +187,8 @@ impl Committer {
         let mut newest = series.newest_time_of_all(); // SERIES-4
         for Pending { place, given, point } in group {
             let (place, in_batch) = (*place, &self.planned[first..]);
+            let is_histogram = matches!(point.value, SampleValue::Histogram(_)); // as it was given
             let point = as_stored(series, in_batch, point);
-            let is_histogram = matches!(point.value, SampleValue::Histogram(_));
             let at = point.timestamp;
             let stored = || {
                 let same_time = in_batch.iter().find(|planned| planned.point.timestamp == at);
@@ -199,7 +199,8 @@ impl Committer {
             match verdict(newest, stored, rules, &point) {
                 Verdict::Repeated => outcome.repeated += 1,
                 Verdict::Rejected(reason) => {
-                    let rejected = Rejected { series: place.into(), timestamp: at, reason };
+                    let rejected =
+                        Rejected { series: place.into(), timestamp: at, reason, is_histogram };
                     outcome.rejected.push((*given, rejected));
                     continue;
                 }

