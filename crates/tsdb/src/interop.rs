@@ -2,6 +2,7 @@
 
 mod golden;
 mod histograms;
+mod inspect;
 mod peer;
 
 use std::collections::BTreeMap;
