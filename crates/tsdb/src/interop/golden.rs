@@ -40,7 +40,8 @@ fn time(step: usize) -> Timestamp {
     Timestamp::from_millis(middle + (step as i64 - STEPS as i64 / 2) * STEP + leap)
 }
 
-fn wire(at: Timestamp, histogram: &Histogram) -> v1::Histogram {
+/// As remote write has it.
+pub(super) fn wire(at: Timestamp, histogram: &Histogram) -> v1::Histogram {
     fn spans_of<N>(buckets: &[Bucket<N>]) -> Vec<BucketSpan> {
         let spans = spans::spans(buckets.iter().map(|bucket| bucket.index));
         let span = |Span { offset, length }| BucketSpan { offset, length };
