@@ -74,8 +74,10 @@ impl Batch {
 }
 
 impl Appender for Batch {
-    fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef> {
-        self.state.lock().keys.get(&key).copied()
+    fn lookup(&mut self, keys: &[SeriesKey], found: &mut Vec<Option<SeriesRef>>) {
+        let state = self.state.lock();
+        found.clear();
+        found.extend(keys.iter().map(|key| state.keys.get(key).copied()));
     }
 
     fn series(

@@ -22,8 +22,8 @@ pub(crate) struct Malformed {
     pub what: &'static str,
 }
 
-/// Reads one message field by field.
-#[derive(Clone, Copy, Debug)]
+/// Reads one message field by field. The default is an empty message.
+#[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
@@ -91,6 +91,19 @@ impl<'a> Reader<'a> {
             }
             let value = self.value(wire_type, offset)?;
             return Ok(Some(Field { number, value, offset }));
+        }
+    }
+
+    /// Passes over the fields that follow with this number, below 16, and hold less than 128 bytes
+    /// each: a few instructions for one, where [`Reader::field`] reads whatever may come.
+    #[inline]
+    pub(crate) fn skip_short(&mut self, number: u32) {
+        while let Some(&[key, length]) = self.bytes[self.at..].first_chunk()
+            && u32::from(key) == number << 3 | 2
+            && length < 0x80
+            && self.at + 2 + usize::from(length) <= self.bytes.len()
+        {
+            self.at += 2 + usize::from(length);
         }
     }
 
@@ -331,6 +344,24 @@ mod tests {
         check(b"\x08\xff", Err((1, "truncated")));
         check(b"\x08\xff\xff\xff\xff\xff\xff\xff\xff\xff\x02", Err((1, "varint over 64 bits")));
         check(&b"\x0b".repeat(200), Err((100, "groups nested too deeply")));
+    }
+
+    #[test]
+    fn short_fields_of_one_number_are_passed_over() {
+        #[track_caller]
+        fn check(bytes: &[u8], expect: usize) {
+            let mut reader = Reader::new(bytes);
+            reader.skip_short(1);
+            assert_eq!(reader.position(), expect, "{bytes:?}");
+        }
+        check(b"", 0);
+        check(b"\x0a", 0);
+        check(b"\x0a\x00\x0a\x02ab\x12\x00", 6); // another number
+        check(b"\x0a\x01a\x0a\x80\x00", 3); // a padded length
+        check(b"\x0a\x01a\x0a\x02b", 3); // cut short
+        check(b"\x08\x01", 0); // another type
+        let long = [&b"\x0a\x7f"[..], &[0; 127], b"\x0a\x80\x01", &[0; 128]].concat();
+        check(&long, 129);
     }
 
     #[test]

@@ -30,8 +30,9 @@ pub trait Append: Send + Sync {
 
 /// One batch. Dropping it without `commit` leaves no trace but possibly a few empty series.
 pub trait Appender: Send {
-    /// The series that was last remembered under `key`, if it still lives. Decodes nothing.
-    fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef>;
+    /// Fills `found` with the series that were last remembered under `keys`, each where it still
+    /// lives. Decodes nothing, and is fastest for many keys in the order in which they came before.
+    fn lookup(&mut self, keys: &[SeriesKey], found: &mut Vec<Option<SeriesRef>>);
 
     /// Finds or makes the series of `labels`, and remembers it under `key` where one is given.
     fn series(&mut self, labels: &Labels, key: Option<SeriesKey>)

@@ -200,8 +200,9 @@ impl Batch<'_> {
 }
 
 impl Appender for Batch<'_> {
-    fn lookup(&mut self, _: SeriesKey) -> Option<SeriesRef> {
-        None // nothing is remembered: every series is asked for by its labels
+    fn lookup(&mut self, keys: &[SeriesKey], found: &mut Vec<Option<SeriesRef>>) {
+        found.clear();
+        found.resize(keys.len(), None); // nothing is remembered: series are asked for by their labels
     }
 
     fn series(&mut self, labels: &Labels, _: Option<SeriesKey>) -> Result<SeriesRef, AppendError> {

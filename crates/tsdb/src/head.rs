@@ -2,7 +2,7 @@
 //!
 //! ```text
 //! labels ──Index──► slot ──► shard ──► Series: open chunk, full chunks, out-of-order samples
-//! key ───Keys────► SeriesRef = generation << 32 | slot
+//! key ───Keys────► SeriesRef = generation << 32 | slot ──Generations──► does it live?
 //! ```
 //! One batch at a time is checked, logged and applied, by whoever holds the committer; readers lock
 //! single shards, and the index only to find series.
@@ -15,6 +15,7 @@
 
 pub(crate) mod exemplars;
 pub(crate) mod full_chunk;
+pub(crate) mod generations;
 pub(crate) mod index;
 pub(crate) mod keys;
 pub(crate) mod metadata;
@@ -33,6 +34,7 @@ use storage::{SeriesKey, SeriesRef};
 use crate::chunk::xor::BadChunk;
 use crate::log::{LogPosition, LogSeries};
 use exemplars::Exemplars;
+use generations::Generations;
 use index::{Entered, Index};
 use keys::Keys;
 use metadata::MetadataStore;
@@ -142,6 +144,7 @@ const fn place_of(shard: usize, at: usize, series: &Series) -> Place {
 pub(crate) struct Head {
     pub(crate) index: RwLock<Index>,
     shards: [Mutex<Shard>; SHARDS],
+    generations: Generations,
     pub(crate) keys: Keys,
     pub(crate) metadata: Mutex<MetadataStore>,
     pub(crate) exemplars: RwLock<Exemplars>,
@@ -154,7 +157,8 @@ impl Head {
         Self {
             index: RwLock::new(Index::new()),
             shards: std::array::from_fn(|_| Mutex::default()),
-            keys: Keys::new(),
+            generations: Generations::default(),
+            keys: Keys::default(),
             metadata: Mutex::default(),
             exemplars: RwLock::new(Exemplars::new(exemplars_max)),
             snapshots: Snapshots::default(),
@@ -171,7 +175,7 @@ impl Head {
     }
 
     pub(crate) fn contains(&self, place: Place) -> bool {
-        self.shard_of(place).get(place).is_some()
+        self.generations.lives(place)
     }
 
     /// Finds or makes the series of `labels`.
@@ -195,12 +199,15 @@ impl Head {
         if let Some(number) = new_number {
             let series = Series::new(place.generation, number, log_series.is_some());
             self.shard_of(place).put(place.slot, series);
+            self.generations.begin(place);
         }
         place
     }
 
-    pub(crate) fn remember(&self, key: SeriesKey, place: Place) {
-        self.keys.insert(key, place.into(), self.index.read().len());
+    /// Makes each key a name of its series.
+    pub(crate) fn remember(&self, keys: impl IntoIterator<Item = (SeriesKey, SeriesRef)>) {
+        let series_count = self.index.read().len();
+        self.keys.insert(keys, series_count);
     }
 
     /// Calls `visit` for each series, shard by shard.
@@ -265,6 +272,7 @@ impl Head {
                     if let Some(until) = forwarded_until {
                         index.depart(place, until);
                     }
+                    self.generations.end(place.slot);
                     self.shard(shard).remove(place);
                     index.remove(place);
                 }

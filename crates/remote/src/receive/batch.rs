@@ -19,6 +19,9 @@ use crate::receive::outcome::{ExemplarRefused, Outcome, Refused};
 use crate::receive::{v1, v2};
 use crate::wire::{Malformed, Reader};
 
+/// This many series are looked up at a time: few enough to stay in the processor's first cache.
+const GROUP: usize = 64;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Version {
     V1,
@@ -73,6 +76,30 @@ struct Given<'a> {
     samples: &'a [Sample],
 }
 
+/// Series on their way to being looked up, all at once.
+struct Group<S> {
+    /// As many as fit; as many are filled as there are keys.
+    series: Vec<S>,
+    keys: Vec<SeriesKey>,
+    found: Vec<Option<SeriesRef>>,
+}
+
+impl<S: Default> Group<S> {
+    fn new() -> Self {
+        let series = (0..GROUP).map(|_| S::default()).collect();
+        Self { series, keys: Vec::with_capacity(GROUP), found: Vec::with_capacity(GROUP) }
+    }
+
+    /// Where the next series is to be read. It is in the group once its key is.
+    fn next(&mut self) -> &mut S {
+        &mut self.series[self.keys.len()]
+    }
+
+    fn is_full(&self) -> bool {
+        self.keys.len() == self.series.len()
+    }
+}
+
 /// Labels read when they are needed, or why they are not valid; malformed bytes end the request.
 type Decoded = Result<Result<Labels, Invalid>, Malformed>;
 
@@ -83,21 +110,17 @@ struct Invalid {
 
 impl Batch<'_> {
     fn add_v1(&mut self, mut request: Reader<'_>, secret: &KeySecret) -> Result<(), BatchError> {
-        let mut buffers = v1::Buffers::default();
+        let mut group = Group::new();
         while let Some(item) = v1::next(&mut request)? {
             match item {
                 v1::Item::Series(message) => {
-                    let series = v1::series(message, &mut buffers)?;
-                    let given = Given {
-                        message,
-                        key: Some(secret.key(series.label_section.bytes())),
-                        samples: series.samples,
-                    };
-                    match series.has_extras {
-                        true => self.extras.read_v1(message)?,
-                        false => self.extras.clear(),
+                    let series: &mut v1::Series<'_> = group.next();
+                    series.read(message)?;
+                    let key = secret.key(series.label_section().bytes());
+                    group.keys.push(key);
+                    if group.is_full() {
+                        self.add_group_v1(&mut group)?;
                     }
-                    self.add(&given, || decode_v1(series.label_section))?;
                 }
                 v1::Item::Metadata(message) => {
                     let (family, metadata) = v1::metadata(message)?;
@@ -105,7 +128,7 @@ impl Batch<'_> {
                 }
             }
         }
-        Ok(())
+        self.add_group_v1(&mut group)
     }
 
     fn add_v2(
@@ -114,20 +137,11 @@ impl Batch<'_> {
         symbols: &v2::Symbols<'_>,
         secret: &KeySecret,
     ) -> Result<(), BatchError> {
-        let (mut series, mut hashes) = (v2::Series::default(), Vec::new());
+        let (mut group, mut hashes) = (Group::new(), Vec::new());
         let mut families = FxHashSet::default();
         while let Some(message) = v2::next(&mut request)? {
+            let series: &mut v2::Series<'_> = group.next();
             series.read(message)?;
-            let given = Given {
-                message,
-                key: symbols.key(&series.label_refs, secret, &mut hashes),
-                samples: &series.samples,
-            };
-            match series.has_extras {
-                true => self.extras.read_v2(message, symbols)?,
-                false => self.extras.clear(),
-            }
-            self.add(&given, || Ok(decode_v2(&series.label_refs, symbols)))?;
             let name = symbols.metric_name(&series.label_refs);
             if series.metadata != v2::MetadataRefs::default()
                 && families.insert((name, series.metadata))
@@ -137,17 +151,72 @@ impl Batch<'_> {
             {
                 self.appender.metadata(family_of(name, metadata.metric_type), &metadata)?;
             }
+            match symbols.key(&series.label_refs, secret, &mut hashes) {
+                Some(key) => group.keys.push(key),
+                None => self.add_series_v2(series, None, None, symbols)?,
+            }
+            if group.is_full() {
+                self.add_group_v2(&mut group, symbols)?;
+            }
         }
+        self.add_group_v2(&mut group, symbols)
+    }
+
+    fn add_group_v1(&mut self, group: &mut Group<v1::Series<'_>>) -> Result<(), BatchError> {
+        self.appender.lookup(&group.keys, &mut group.found);
+        for ((series, &key), &found) in group.series.iter().zip(&group.keys).zip(&group.found) {
+            let v1::Series { message, contents, .. } = series;
+            match contents.has_extras {
+                true => self.extras.read_v1(*message)?,
+                false => self.extras.clear(),
+            }
+            let given = Given { message: *message, key: Some(key), samples: &contents.samples };
+            self.add(&given, found, || decode_v1(series.label_section()))?;
+        }
+        group.keys.clear();
         Ok(())
     }
 
-    fn add(&mut self, given: &Given<'_>, decode: impl Fn() -> Decoded) -> Result<(), BatchError> {
+    fn add_group_v2(
+        &mut self,
+        group: &mut Group<v2::Series<'_>>,
+        symbols: &v2::Symbols<'_>,
+    ) -> Result<(), BatchError> {
+        self.appender.lookup(&group.keys, &mut group.found);
+        for ((series, &key), &found) in group.series.iter().zip(&group.keys).zip(&group.found) {
+            self.add_series_v2(series, Some(key), found, symbols)?;
+        }
+        group.keys.clear();
+        Ok(())
+    }
+
+    fn add_series_v2(
+        &mut self,
+        series: &v2::Series<'_>,
+        key: Option<SeriesKey>,
+        found: Option<SeriesRef>,
+        symbols: &v2::Symbols<'_>,
+    ) -> Result<(), BatchError> {
+        let v2::Series { message, contents, label_refs, .. } = series;
+        match contents.has_extras {
+            true => self.extras.read_v2(*message, symbols)?,
+            false => self.extras.clear(),
+        }
+        let given = Given { message: *message, key, samples: &contents.samples };
+        self.add(&given, found, || Ok(decode_v2(label_refs, symbols)))
+    }
+
+    fn add(
+        &mut self,
+        given: &Given<'_>,
+        found: Option<SeriesRef>,
+        decode: impl Fn() -> Decoded,
+    ) -> Result<(), BatchError> {
         self.refuse_bad_extras(&decode)?;
         if given.samples.is_empty() && self.extras.is_empty() {
             return Ok(());
         }
-        let known = given.key.and_then(|key| self.appender.lookup(key));
-        let series = match known {
+        let series = match found {
             Some(series) => series,
             None => match self.find(given, decode()?)? {
                 Some(series) => series,
@@ -299,9 +368,9 @@ fn check(pairs: &[RawPair<'_>]) -> Result<Labels, Invalid> {
 
 /// The labels of the series at some part of a message, as text.
 fn name_v1(message: Reader<'_>) -> Option<String> {
-    let mut buffers = v1::Buffers::default();
-    let series = v1::series(message, &mut buffers).ok()?;
-    decode_v1(series.label_section).ok()?.ok().map(|labels| labels.to_string())
+    let mut series = v1::Series::default();
+    series.read(message).ok()?;
+    decode_v1(series.label_section()).ok()?.ok().map(|labels| labels.to_string())
 }
 
 fn name_v2(message: Reader<'_>, symbols: &v2::Symbols<'_>) -> Option<String> {

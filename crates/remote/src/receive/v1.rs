@@ -9,10 +9,15 @@
 //!   message here, as in Go: it makes its one series invalid.)
 //! - Schema: `proto/prometheus/remote.proto`.
 
+use std::ops::Range;
+
 use model::{Metadata, MetricType, Sample, Timestamp};
 
 use crate::receive::labels::RawPair;
 use crate::wire::{Malformed, Reader};
+
+/// The number of a series' label fields.
+const LABEL: u32 = 1;
 
 /// What stands at the top of a request.
 #[derive(Clone, Copy, Debug)]
@@ -33,61 +38,79 @@ pub(super) fn next<'a>(request: &mut Reader<'a>) -> Result<Option<Item<'a>>, Mal
     Ok(None)
 }
 
-/// One series of a request, its labels not decoded yet.
-#[derive(Debug)]
-pub(super) struct Series<'a> {
-    /// Fields of number 1, and nothing else.
-    pub(super) label_section: Reader<'a>,
-    pub(super) samples: &'a [Sample],
+/// What a series of either version holds beside its labels.
+#[derive(Debug, Default)]
+pub(super) struct Contents {
+    pub(super) samples: Vec<Sample>,
     /// Whether there are histograms or exemplars.
     pub(super) has_extras: bool,
 }
 
-/// Reused from series to series, so that a walk allocates nothing.
+impl Contents {
+    pub(super) fn clear(&mut self) {
+        self.samples.clear();
+        self.has_extras = false;
+    }
+}
+
+/// One series of a request, its labels not decoded yet. Reuse it for its buffers.
 #[derive(Debug, Default)]
-pub(super) struct Buffers {
-    samples: Vec<Sample>,
+pub(super) struct Series<'a> {
+    pub(super) message: Reader<'a>,
+    pub(super) contents: Contents,
+    /// Where in `message` the labels lie, if they lie side by side.
+    section: Range<usize>,
+    /// The labels, if they do not.
     gathered: Vec<u8>,
 }
 
-/// Reads what [`Item::Series`] holds.
-pub(super) fn series<'a>(
-    message: Reader<'a>,
-    buffers: &'a mut Buffers,
-) -> Result<Series<'a>, Malformed> {
-    buffers.samples.clear();
-    let mut has_extras = false;
-    let (mut section, mut in_one_piece) = (0..0, true);
-    let (mut reader, mut start) = (message, 0);
-    while let Some(field) = reader.field()? {
-        match field.number {
-            1 => {
-                field.message()?;
-                in_one_piece &= section.is_empty() || section.end == start;
-                let first = if section.is_empty() { start } else { section.start };
-                section = first..reader.position();
+impl<'a> Series<'a> {
+    /// Reads what [`Item::Series`] holds over what was here before.
+    pub(super) fn read(&mut self, message: Reader<'a>) -> Result<(), Malformed> {
+        self.message = message;
+        self.contents.clear();
+        self.gathered.clear();
+        let mut reader = message;
+        reader.skip_short(LABEL);
+        let (mut section, mut in_one_piece) = (0..reader.position(), true);
+        let mut start = reader.position();
+        while let Some(field) = reader.field()? {
+            match field.number {
+                LABEL => {
+                    field.message()?;
+                    in_one_piece &= section.is_empty() || section.end == start;
+                    let first = if section.is_empty() { start } else { section.start };
+                    section = first..reader.position();
+                }
+                2 => self.contents.samples.push(sample(field.message()?)?),
+                3 | 4 => self.contents.has_extras = true,
+                _ => {}
             }
-            2 => buffers.samples.push(sample(field.message()?)?),
-            3 | 4 => has_extras = true,
-            _ => {}
+            start = reader.position();
         }
-        start = reader.position();
+        self.section = section;
+        if in_one_piece { Ok(()) } else { self.gather() }
     }
-    let label_section =
-        if in_one_piece { message.part(section) } else { gather(message, &mut buffers.gathered)? };
-    Ok(Series { label_section, samples: &buffers.samples, has_extras })
-}
 
-fn gather<'a>(message: Reader<'a>, gathered: &'a mut Vec<u8>) -> Result<Reader<'a>, Malformed> {
-    gathered.clear();
-    let (mut reader, mut start) = (message, 0);
-    while let Some(field) = reader.field()? {
-        if field.number == 1 {
-            gathered.extend_from_slice(&message.bytes()[start..reader.position()]);
+    /// The labels: fields of one number, and nothing else.
+    pub(super) fn label_section(&self) -> Reader<'_> {
+        if self.gathered.is_empty() {
+            self.message.part(self.section.clone())
+        } else {
+            Reader::at_offset(&self.gathered, self.message.offset())
         }
-        start = reader.position();
     }
-    Ok(Reader::at_offset(gathered, message.offset()))
+
+    fn gather(&mut self) -> Result<(), Malformed> {
+        let (mut reader, mut start) = (self.message, 0);
+        while let Some(field) = reader.field()? {
+            if field.number == LABEL {
+                self.gathered.extend_from_slice(&self.message.bytes()[start..reader.position()]);
+            }
+            start = reader.position();
+        }
+        Ok(())
+    }
 }
 
 /// The same in both versions, but for a start timestamp in 2.0, which is not kept yet.

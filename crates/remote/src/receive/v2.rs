@@ -4,12 +4,12 @@
 //! - WALK-2: as WALK-1, for this version.
 //! - Schema: `proto/io/prometheus/write/v2/types.proto`.
 
-use model::{METRIC_NAME, Metadata, MetricType, Sample};
+use model::{METRIC_NAME, Metadata, MetricType};
 use storage::SeriesKey;
 
 use crate::receive::key::KeySecret;
 use crate::receive::labels::{InvalidLabels, RawPair};
-use crate::receive::v1::sample;
+use crate::receive::v1::{Contents, sample};
 use crate::wire::{Malformed, Reader};
 
 /// A request's texts and their hashes.
@@ -107,26 +107,25 @@ impl MetadataRefs {
 
 /// One series of a request. Reuse it for its buffers.
 #[derive(Debug, Default)]
-pub(super) struct Series {
+pub(super) struct Series<'a> {
+    pub(super) message: Reader<'a>,
+    pub(super) contents: Contents,
     pub(super) label_refs: Vec<u32>,
-    pub(super) samples: Vec<Sample>,
-    /// Whether there are histograms or exemplars.
-    pub(super) has_extras: bool,
     pub(super) metadata: MetadataRefs,
 }
 
-impl Series {
+impl<'a> Series<'a> {
     /// Reads what [`next`] returned over what was here before.
-    pub(super) fn read(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+    pub(super) fn read(&mut self, mut message: Reader<'a>) -> Result<(), Malformed> {
+        self.message = message;
+        self.contents.clear();
         self.label_refs.clear();
-        self.samples.clear();
-        self.has_extras = false;
         self.metadata = MetadataRefs::default();
         while let Some(field) = message.field()? {
             match field.number {
                 1 => field.varints(|symbol| self.label_refs.push(symbol as u32))?,
-                2 => self.samples.push(sample(field.message()?)?),
-                3 | 4 => self.has_extras = true,
+                2 => self.contents.samples.push(sample(field.message()?)?),
+                3 | 4 => self.contents.has_extras = true,
                 5 => read_metadata(field.message()?, &mut self.metadata)?,
                 _ => {}
             }

@@ -107,8 +107,8 @@ struct Batch<'a> {
 }
 
 impl Appender for Batch<'_> {
-    fn lookup(&mut self, _: SeriesKey) -> Option<SeriesRef> {
-        None
+    fn lookup(&mut self, _: &[SeriesKey], _: &mut Vec<Option<SeriesRef>>) {
+        unreachable!("a scrape remembers its series itself");
     }
 
     fn series(&mut self, labels: &Labels, _: Option<SeriesKey>) -> Result<SeriesRef, AppendError> {

@@ -10,6 +10,7 @@ use super::Db;
 use super::committer::exemplars::PendingExemplar;
 use super::committer::{Given, Pending};
 use crate::head::Place;
+use crate::head::keys::Cursor;
 
 #[derive(Debug)]
 pub(super) struct Batch<'db> {
@@ -17,20 +18,34 @@ pub(super) struct Batch<'db> {
     samples: Vec<Pending>,
     exemplars: Vec<PendingExemplar>,
     metadata: Vec<(String, Metadata)>,
-    /// The series that was found last: no need to look whether it is there.
-    found: Option<SeriesRef>,
+    /// Keys that are new, to be remembered all at once.
+    learnt: Vec<(SeriesKey, SeriesRef)>,
+    cursor: Cursor,
 }
 
 impl<'db> Batch<'db> {
     pub(super) fn new(db: &'db Db) -> Self {
         let samples = db.spare_batches.lock().pop().unwrap_or_default();
-        Self { db, samples, exemplars: Vec::new(), metadata: Vec::new(), found: None }
+        Self {
+            db,
+            samples,
+            exemplars: Vec::new(),
+            metadata: Vec::new(),
+            learnt: Vec::new(),
+            cursor: Cursor::default(),
+        }
+    }
+
+    fn remember_learnt(&mut self) {
+        if !self.learnt.is_empty() {
+            self.db.head.remember(self.learnt.drain(..));
+        }
     }
 
     #[inline]
     fn place(&self, series: SeriesRef) -> Result<Place, AppendError> {
         let place = Place::from(series);
-        if self.found == Some(series) || self.db.head.contains(place) {
+        if self.db.head.contains(place) {
             Ok(place)
         } else {
             Err(AppendError::UnknownSeries(series))
@@ -47,11 +62,12 @@ impl<'db> Batch<'db> {
 }
 
 impl Appender for Batch<'_> {
-    fn lookup(&mut self, key: SeriesKey) -> Option<SeriesRef> {
-        let series = self.db.head.keys.get(key)?;
-        let found = self.db.head.contains(series.into()).then_some(series);
-        self.found = found.or(self.found);
-        found
+    fn lookup(&mut self, keys: &[SeriesKey], found: &mut Vec<Option<SeriesRef>>) {
+        self.remember_learnt();
+        self.db.head.keys.find(keys, &mut self.cursor, found);
+        for series in found {
+            *series = series.filter(|&series| self.db.head.contains(series.into()));
+        }
     }
 
     fn series(
@@ -63,10 +79,7 @@ impl Appender for Batch<'_> {
             return Err(AppendError::NoLabels);
         }
         let place = self.db.head.series(labels);
-        if let Some(key) = key {
-            self.db.head.remember(key, place);
-        }
-        self.found = Some(place.into());
+        self.learnt.extend(key.map(|key| (key, place.into())));
         Ok(place.into())
     }
 
@@ -111,6 +124,7 @@ const SPARES_MAX: usize = 16;
 
 impl Drop for Batch<'_> {
     fn drop(&mut self) {
+        self.remember_learnt();
         let mut spare = mem::take(&mut self.samples);
         spare.clear();
         let mut spares = self.db.spare_batches.lock();

@@ -138,9 +138,13 @@ fn a_series_is_found_by_its_key_while_it_lives() {
     let db = open(&options);
     let key = SeriesKey(7 << 64 | 7);
     let mut batch = db.appender();
-    assert_eq!(batch.lookup(key), None);
+    let mut found = Vec::new();
+    batch.lookup(&[key], &mut found);
+    assert_eq!(found, [None]);
     let series = batch.series(&labels("a"), Some(key)).unwrap();
-    assert_eq!(batch.lookup(key), Some(series));
+    let other = SeriesKey(8 << 64 | 8);
+    batch.lookup(&[other, key, key], &mut found);
+    assert_eq!(found, [None, Some(series), Some(series)]);
     assert_eq!(batch.series(&labels("a"), None).unwrap(), series);
     assert!(matches!(batch.series(&Labels::empty(), None), Err(AppendError::NoLabels)));
     let stranger = SeriesRef(series.0 + 1);

@@ -21,9 +21,12 @@ fn active_at(hour: i64) -> Vec<u64> {
 
 fn scrape(db: &Db, series: &[u64], time: i64) {
     let mut batch = db.appender();
-    for &number in series {
-        let key = SeriesKey(u128::from(number) << 64 | u128::from(number));
-        let reference = batch.lookup(key).unwrap_or_else(|| {
+    let key = |&number: &u64| SeriesKey(u128::from(number) << 64 | u128::from(number));
+    let keys: Vec<_> = series.iter().map(key).collect();
+    let mut found = Vec::new();
+    batch.lookup(&keys, &mut found);
+    for ((&number, key), found) in series.iter().zip(keys).zip(found) {
+        let reference = found.unwrap_or_else(|| {
             let pod = number.to_string();
             let labels = [("__name__", "m"), ("job", "j"), ("pod", &pod)].into_iter().collect();
             batch.series(&labels, Some(key)).unwrap()
