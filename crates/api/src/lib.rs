@@ -35,12 +35,12 @@ use axum::http::StatusCode;
 use axum::middleware::from_fn_with_state;
 use axum::response::Response;
 use model::Timestamp;
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::oneshot;
 
 use crate::endpoint::Api;
 
 pub use cors::{CorsOrigin, CorsOriginError};
-pub use lifecycle::Readiness;
+pub use lifecycle::{Lifecycle, Readiness};
 pub use metrics::Metrics;
 pub use status::{BuildInfo, HeadStats, RuntimeInfo, Status, Table, TsdbStatus};
 
@@ -51,12 +51,7 @@ pub struct State {
     pub engine: promql::Engine,
     pub status: Arc<dyn Status>,
     pub build_info: BuildInfo,
-    pub readiness: Arc<Readiness>,
-    /// Where reload and quit are sent; `None` where the lifecycle API is not enabled.
-    pub commands: Option<mpsc::Sender<Command>>,
-    /// What `/metrics` shows.
-    pub registry: prometheus::Registry,
-    pub metrics: Metrics,
+    pub lifecycle: Lifecycle,
     pub options: Options,
     pub now: fn() -> Timestamp,
 }
@@ -100,9 +95,8 @@ pub enum Command {
 /// All routes of the API and of the lifecycle, and `others`: routes of other crates (write,
 /// federate, fleet) that are likewise measured, and refused with 503 until the process is ready.
 pub fn router(state: State, others: Router) -> Router {
-    let metrics = state.metrics.clone();
     let cors_origin = state.options.cors_origin.clone();
-    let readiness = Arc::clone(&state.readiness);
+    let lifecycle = state.lifecycle.clone();
     let api = Arc::new(Api::new(state));
     let guarded = Router::new()
         .merge(query::router())
@@ -112,14 +106,25 @@ pub fn router(state: State, others: Router) -> Router {
         .merge(status_pages::router())
         .method_not_allowed_fallback(method_not_allowed) // before CORS, which answers OPTIONS
         .layer(from_fn_with_state(cors_origin, cors::allow))
-        .with_state(Arc::clone(&api))
-        .merge(others)
-        .layer(from_fn_with_state(readiness, lifecycle::require_ready));
-    lifecycle::router()
         .with_state(api)
+        .merge(others)
+        .layer(from_fn_with_state(Arc::clone(&lifecycle.readiness), lifecycle::require_ready));
+    let metrics = lifecycle.metrics.clone();
+    lifecycle::router()
+        .with_state(Arc::new(lifecycle))
         .merge(guarded)
         .method_not_allowed_fallback(method_not_allowed)
         .fallback(not_found)
+        .layer(from_fn_with_state(metrics, metrics::measure))
+}
+
+/// The lifecycle's routes alone; all others are refused with 503 and the reason. For a process that
+/// has nothing yet to make a [`State`] of.
+pub fn starting(lifecycle: Lifecycle) -> Router {
+    let metrics = lifecycle.metrics.clone();
+    lifecycle::router()
+        .fallback(lifecycle::not_yet)
+        .with_state(Arc::new(lifecycle))
         .layer(from_fn_with_state(metrics, metrics::measure))
 }
 

@@ -1,5 +1,6 @@
 //! The endpoints that supervisors and operators call: healthy, ready, reload, quit.
 
+use std::fmt;
 use std::sync::{Arc, Mutex};
 
 use axum::Router;
@@ -8,45 +9,65 @@ use axum::http::StatusCode;
 use axum::middleware::Next;
 use axum::response::Response;
 use axum::routing::{MethodFilter, get, on};
+use prometheus::Registry;
 use tokio::sync::{mpsc, oneshot};
 
 use crate::Command;
-use crate::endpoint::Api;
 use crate::error::{ApiError, ErrorType};
+use crate::metrics::Metrics;
 use crate::respond::{self, text};
 
 /// Whether the process can answer, and if not, why.
-#[derive(Debug)]
-pub struct Readiness(Mutex<Option<String>>);
+pub struct Readiness(Mutex<Option<Reason>>);
+
+/// Written out anew for each client: it may tell how far something is.
+type Reason = Box<dyn fmt::Display + Send>;
 
 impl Readiness {
     /// Not ready: `why` is what clients are told, such as `replaying the log`.
-    pub fn not_ready(why: impl Into<String>) -> Self {
-        Self(Mutex::new(Some(why.into())))
+    pub fn not_ready(why: impl fmt::Display + Send + 'static) -> Self {
+        Self(Mutex::new(Some(Box::new(why))))
     }
 
     pub fn set_ready(&self) {
         self.set(None);
     }
 
-    pub fn set_not_ready(&self, why: impl Into<String>) {
-        self.set(Some(why.into()));
+    pub fn set_not_ready(&self, why: impl fmt::Display + Send + 'static) {
+        self.set(Some(Box::new(why)));
     }
 
     /// `Err` with the reason while not ready.
     pub fn check(&self) -> Result<(), String> {
         match &*self.0.lock().expect("no one panics while holding the state") {
             None => Ok(()),
-            Some(why) => Err(why.clone()),
+            Some(why) => Err(why.to_string()),
         }
     }
 
-    fn set(&self, state: Option<String>) {
+    fn set(&self, state: Option<Reason>) {
         *self.0.lock().expect("no one panics while holding the state") = state;
     }
 }
 
-pub(crate) fn router() -> Router<Arc<Api>> {
+impl fmt::Debug for Readiness {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Readiness").field(&self.check()).finish()
+    }
+}
+
+/// What the process can answer from its first moment on.
+#[derive(Clone, Debug)]
+pub struct Lifecycle {
+    pub readiness: Arc<Readiness>,
+    /// Where reload and quit are sent; `None` where the lifecycle API is not enabled.
+    pub commands: Option<mpsc::Sender<Command>>,
+    /// What `/metrics` shows.
+    pub registry: Registry,
+    pub metrics: Metrics,
+}
+
+pub(crate) fn router() -> Router<Arc<Lifecycle>> {
     let commands = MethodFilter::POST.or(MethodFilter::PUT);
     Router::new()
         .route("/metrics", get(metrics))
@@ -68,8 +89,14 @@ pub(crate) async fn require_ready(
     }
 }
 
-async fn metrics(Shared(api): Shared<Arc<Api>>, request: Request) -> Response {
-    let encoded = prometheus::TextEncoder::new().encode_to_string(&api.state.registry.gather());
+/// Answers 503 in place of routes that are not there yet.
+pub(crate) async fn not_yet(Shared(lifecycle): Shared<Arc<Lifecycle>>) -> Response {
+    let why = lifecycle.readiness.check().err().unwrap_or_else(|| "starting".to_owned());
+    ApiError::new(ErrorType::Unavailable, why).into_response()
+}
+
+async fn metrics(Shared(lifecycle): Shared<Arc<Lifecycle>>, request: Request) -> Response {
+    let encoded = prometheus::TextEncoder::new().encode_to_string(&lifecycle.registry.gather());
     match encoded {
         Ok(page) => respond::metrics_page(page, respond::Gzip::accepted_by(request.headers())),
         Err(error) => text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n")),
@@ -80,16 +107,16 @@ async fn healthy() -> Response {
     text(StatusCode::OK, "Watershed is healthy.\n")
 }
 
-async fn ready(Shared(api): Shared<Arc<Api>>) -> Response {
-    match api.state.readiness.check() {
+async fn ready(Shared(lifecycle): Shared<Arc<Lifecycle>>) -> Response {
+    match lifecycle.readiness.check() {
         Ok(()) => text(StatusCode::OK, "Watershed is ready.\n"),
         Err(why) => text(StatusCode::SERVICE_UNAVAILABLE, format!("{why}\n")),
     }
 }
 
 /// Answers when the configuration has been reloaded, or has not and the old one runs on.
-async fn reload(Shared(api): Shared<Arc<Api>>) -> Response {
-    let Some(commands) = &api.state.commands else { return not_enabled() };
+async fn reload(Shared(lifecycle): Shared<Arc<Lifecycle>>) -> Response {
+    let Some(commands) = &lifecycle.commands else { return not_enabled() };
     let (done, outcome) = oneshot::channel();
     if commands.send(Command::Reload { done }).await.is_err() {
         return shutting_down();
@@ -103,8 +130,8 @@ async fn reload(Shared(api): Shared<Arc<Api>>) -> Response {
     }
 }
 
-async fn quit(Shared(api): Shared<Arc<Api>>) -> Response {
-    let Some(commands) = &api.state.commands else { return not_enabled() };
+async fn quit(Shared(lifecycle): Shared<Arc<Lifecycle>>) -> Response {
+    let Some(commands) = &lifecycle.commands else { return not_enabled() };
     match commands.send(Command::Quit).await {
         Ok(()) => text(StatusCode::OK, "Requesting termination... Goodbye!"),
         Err(mpsc::error::SendError(_)) => shutting_down(),

@@ -5,6 +5,7 @@
 
 pub mod config;
 mod flags;
+mod gate;
 mod lifecycle;
 mod listener;
 mod logging;

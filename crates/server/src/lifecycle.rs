@@ -4,13 +4,18 @@
 //!   leaves the running one in place.
 //! - LIFE-2: on the way down, what feeds in stops first and what leads out last, and the log is on
 //!   the disk before the process ends.
+//! - LIFE-3: the process answers from its first moment on; what needs the storage is refused until the
+//!   storage is open, with how far that is.
 
 use std::future::IntoFuture as _;
+use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::Context as _;
-use api::{Command, Readiness};
+use api::{Command, Lifecycle, Readiness};
+use axum::Router;
 use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
@@ -19,6 +24,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::flags::Flags;
+use crate::gate::Gate;
 use crate::listener::BoundedListener;
 use crate::parts::Parts;
 use crate::status::Loaded;
@@ -41,21 +47,25 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     let address = tcp.local_addr().context("find our own address")?;
     tracing::info!(program = tier.program, version = tier.version, "starting");
 
-    let parts = Arc::new(Parts::open(tier, &flags, &config, &registry).await?);
+    let storage_metrics = tsdb::Metrics::register(&registry)?;
+    let lifecycle = Lifecycle {
+        readiness: Arc::new(Readiness::not_ready(storage_metrics.replay_progress())),
+        commands: flags.web.enable_lifecycle.then(|| events.sender.clone()),
+        registry: registry.clone(),
+        metrics: api::Metrics::register(&registry)?,
+    };
+    let stop = CancellationToken::new();
+    let gate = Gate::new(api::starting(lifecycle.clone()));
+    let serve = tokio::spawn(serve(tcp, &flags, gate.router(), stop.clone()));
+    let opening = Parts::open(tier, &flags, &config, &registry, storage_metrics);
+    let Some(parts) = unless_stopped(opening, &mut events).await else { return Ok(()) };
+    let parts = Arc::new(parts?);
     let metrics = ReloadMetrics::register(&registry)?;
     let loaded = Arc::new(RwLock::new(Loaded::now(&config)));
     parts.apply(tier, config).await?;
     metrics.succeeded();
-
-    let stop = CancellationToken::new();
-    let commands = flags.web.enable_lifecycle.then(|| events.sender.clone());
-    let readiness = Arc::new(Readiness::not_ready("starting"));
-    let router = routes::router(tier, &flags, &registry, &parts, &loaded, &readiness, commands)?;
-    let idle_max = CONNECTION_IDLE_MAX.saturating_add(flags.query.timeout);
-    let listener = BoundedListener::new(tcp, flags.web.max_connections, idle_max);
-    let serve =
-        axum::serve(listener, router).with_graceful_shutdown(stop.clone().cancelled_owned());
-    let serve = tokio::spawn(serve.into_future());
+    let readiness = Arc::clone(&lifecycle.readiness);
+    gate.lead_to(routes::router(tier, &flags, &parts, &loaded, lifecycle)?);
     let upkeep = maintenance::run(Arc::clone(&parts.db), flags.storage.wal_sync, stop.clone());
     let upkeep = tokio::spawn(upkeep);
     readiness.set_ready();
@@ -83,6 +93,39 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     upkeep.await.context("join the storage upkeep")?;
     parts.stop_output().await;
     tokio::task::spawn_blocking(move || parts.db.close()).await?.context("close the storage")
+}
+
+/// Answers requests until `stop`, and then those that have begun.
+fn serve(
+    tcp: TcpListener,
+    flags: &Flags,
+    router: Router,
+    stop: CancellationToken,
+) -> impl Future<Output = io::Result<()>> + use<> {
+    let idle_max = CONNECTION_IDLE_MAX.saturating_add(flags.query.timeout);
+    let listener = BoundedListener::new(tcp, flags.web.max_connections, idle_max);
+    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future()
+}
+
+/// What `starting` comes to; `None` where the process is told to stop before.
+async fn unless_stopped<T>(starting: impl Future<Output = T>, events: &mut Events) -> Option<T> {
+    let mut starting = pin!(starting);
+    loop {
+        let event = tokio::select! {
+            started = &mut starting => return Some(started),
+            event = events.next() => event,
+        };
+        match event {
+            Event::Reload { done } => {
+                tracing::warn!("not reloaded: still starting");
+                let _ = done.map(|done| done.send(Err("still starting".to_owned())));
+            }
+            Event::Stop { why } => {
+                tracing::info!(why, "stopping before the storage is open");
+                return None;
+            }
+        }
+    }
 }
 
 fn load(flags: &Flags) -> anyhow::Result<Config> {

@@ -55,8 +55,9 @@ impl Parts {
         flags: &Flags,
         config: &Config,
         registry: &Registry,
+        storage_metrics: tsdb::Metrics,
     ) -> anyhow::Result<Self> {
-        let db = open_storage(tier, flags, config, registry).await?;
+        let db = open_storage(tier, flags, config, storage_metrics).await?;
         let engine = Engine::new(EngineOptions {
             lookback: flags.query.lookback,
             timeout: flags.query.timeout,
@@ -185,7 +186,7 @@ async fn open_storage(
     tier: &Tier,
     flags: &Flags,
     config: &Config,
-    registry: &Registry,
+    metrics: tsdb::Metrics,
 ) -> anyhow::Result<Arc<Db>> {
     let options = tsdb::Options {
         retention: Some(flags.storage.retention),
@@ -196,7 +197,6 @@ async fn open_storage(
         clock: Some(now),
         ..tsdb::Options::new(&flags.storage.path)
     };
-    let metrics = tsdb::Metrics::register(registry)?;
     let opened = tokio::task::spawn_blocking(move || Db::open(options, metrics)).await?;
     opened.context("open the storage")
 }

@@ -3,12 +3,10 @@
 use std::sync::Arc;
 
 use anyhow::Context as _;
-use api::{Command, CorsOrigin, Readiness};
+use api::{CorsOrigin, Lifecycle};
 use axum::Router;
 use model::Timestamp;
 use parking_lot::RwLock;
-use prometheus::Registry;
-use tokio::sync::mpsc;
 
 use crate::Tier;
 use crate::flags::Flags;
@@ -18,21 +16,16 @@ use crate::status::{Loaded, Status, build_info};
 pub(crate) fn router(
     tier: &Tier,
     flags: &Flags,
-    registry: &Registry,
     parts: &Arc<Parts>,
     loaded: &Arc<RwLock<Loaded>>,
-    readiness: &Arc<Readiness>,
-    commands: Option<mpsc::Sender<Command>>,
+    lifecycle: Lifecycle,
 ) -> anyhow::Result<Router> {
     let state = api::State {
         query: parts.query(),
         engine: parts.engine.clone(),
         status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
         build_info: build_info(tier),
-        readiness: Arc::clone(readiness),
-        commands,
-        registry: registry.clone(),
-        metrics: api::Metrics::register(registry)?,
+        lifecycle,
         options: api::Options {
             max_concurrency: flags.query.max_concurrency,
             timeout: flags.query.timeout,

@@ -1,6 +1,8 @@
 //! Readiness, reload, quit, `/metrics`, CORS.
 
-use api::{Command, CorsOrigin, Options};
+use std::sync::Arc;
+
+use api::{Command, CorsOrigin, Lifecycle, Metrics, Options, Readiness};
 
 use crate::server::{Server, Setup, send};
 
@@ -24,6 +26,30 @@ async fn until_ready_everything_but_the_lifecycle_is_refused_with_the_reason() {
     assert_eq!(server.post("/api/v1/write", "").await.body, "written");
     server.readiness.set_not_ready("shutting down");
     assert_eq!(server.get("/-/ready").await.body, "shutting down\n");
+}
+
+#[tokio::test]
+async fn a_process_that_has_nothing_yet_answers_what_it_can() {
+    let registry = prometheus::Registry::new();
+    let readiness = Arc::new(Readiness::not_ready("opening the storage"));
+    let lifecycle = Lifecycle {
+        readiness,
+        commands: None,
+        metrics: Metrics::register(&registry).unwrap(),
+        registry,
+    };
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let base = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, api::starting(lifecycle)).await });
+    let get = async |path: &str| send(reqwest::Client::new().get(format!("{base}{path}"))).await;
+    assert_eq!(get("/-/healthy").await.status, 200);
+    let ready = get("/-/ready").await;
+    assert_eq!((ready.status, ready.body.as_str()), (503, "opening the storage\n"));
+    let query = get("/api/v1/query?query=1").await;
+    assert_eq!((query.status, query.json()["error"].as_str()), (503, Some("opening the storage")));
+    let metrics = get("/metrics").await.body;
+    let expect = r#"watershed_http_requests_total{code="503",handler="/-/ready"} 1"#;
+    assert!(metrics.contains(expect), "{metrics}");
 }
 
 #[tokio::test]

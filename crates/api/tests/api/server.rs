@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use api::{
-    BuildInfo, Command, Metrics, Options, Readiness, RuntimeInfo, State, Status, TsdbStatus,
+    BuildInfo, Command, Lifecycle, Metrics, Options, Readiness, RuntimeInfo, State, Status,
+    TsdbStatus,
 };
 use promql::{Engine, EngineOptions};
 use serde_json::{Value, json};
@@ -61,10 +62,12 @@ impl Server {
             engine: Engine::new(EngineOptions::default()),
             status: Arc::new(setup.status),
             build_info: BuildInfo { version: "0.1.0".to_owned(), ..BuildInfo::default() },
-            readiness: Arc::clone(&readiness),
-            commands: setup.lifecycle.then_some(sender),
-            metrics: Metrics::register(&registry).unwrap(),
-            registry,
+            lifecycle: Lifecycle {
+                readiness: Arc::clone(&readiness),
+                commands: setup.lifecycle.then_some(sender),
+                metrics: Metrics::register(&registry).unwrap(),
+                registry,
+            },
             options: setup.options,
             now: || fixture::START.plus_millis(300_500),
         };

@@ -42,3 +42,25 @@ impl fmt::Display for ReplayProgress {
         write!(f, "replaying the log: segment {segment} of {segments}, {percent} %")
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use prometheus::Registry;
+
+    use crate::Metrics;
+
+    #[test]
+    fn progress_is_told_in_words() {
+        #[track_caller]
+        fn check(reached: Option<(usize, u64)>, expect: &str) {
+            let progress = Metrics::register(&Registry::new()).unwrap().replay_progress();
+            assert_eq!(progress.to_string(), "opening the storage");
+            progress.begin(12, 1000);
+            reached.into_iter().for_each(|(segment, bytes)| progress.reached(segment, bytes));
+            assert_eq!(progress.to_string(), expect);
+        }
+        check(None, "replaying the log: segment 1 of 12, 0 %");
+        check(Some((5, 418)), "replaying the log: segment 5 of 12, 41 %");
+        check(Some((12, 1000)), "replaying the log: segment 12 of 12, 100 %");
+    }
+}
