@@ -3,6 +3,8 @@
 //! - ENDPOINT-1: no more requests for data are worked on at once than `max_concurrency`; the others
 //!   wait for their turn, within their time.
 //! - ENDPOINT-2: when a client goes away, its query is cancelled.
+//! - ENDPOINT-3: of requests that change what is stored one is worked on; the others wait, without a
+//!   thread.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -21,12 +23,14 @@ use crate::respond::{Gzip, Reply};
 pub(crate) struct Api {
     pub(crate) state: State,
     turns: Arc<Semaphore>,
+    /// Of those who change what is stored.
+    admin_turn: Arc<Semaphore>,
 }
 
 impl Api {
     pub(crate) fn new(state: State) -> Self {
         let turns = Arc::new(Semaphore::new(state.options.max_concurrency));
-        Self { state, turns }
+        Self { state, turns, admin_turn: Arc::new(Semaphore::new(1)) }
     }
 }
 
@@ -58,6 +62,27 @@ pub(crate) async fn answer(api: Arc<Api>, request: Request, endpoint: impl Endpo
         }
         Err(error) => error.into_response(),
     }
+}
+
+/// Answers when no other request that is answered so is being worked on.
+pub(crate) async fn answer_alone(
+    api: Arc<Api>,
+    request: Request,
+    endpoint: impl Endpoint,
+) -> Response {
+    let (parts, body) = request.into_parts();
+    let gzip = Gzip::accepted_by(&parts.headers);
+    let form = match Form::read(&parts, body).await {
+        Ok(form) => form,
+        Err(error) => return error.into_response(),
+    };
+    let turn = Arc::clone(&api.admin_turn).acquire_owned().await;
+    let timeout = api.state.options.timeout;
+    work(api, form, timeout, gzip, move |call: &Call<'_>| {
+        let _turn = turn;
+        endpoint(call)
+    })
+    .await
 }
 
 /// Answers with data, when it is this request's turn.

@@ -13,6 +13,8 @@ pub(crate) enum ErrorType {
     Timeout,
     Internal,
     Unavailable,
+    /// What the command line did not enable. Prometheus has no status of its own for that.
+    Disabled,
 }
 
 impl ErrorType {
@@ -23,7 +25,7 @@ impl ErrorType {
             Self::Canceled => "canceled",
             Self::Timeout => "timeout",
             Self::Internal => "internal",
-            Self::Unavailable => "unavailable",
+            Self::Unavailable | Self::Disabled => "unavailable",
         }
     }
 
@@ -34,7 +36,7 @@ impl ErrorType {
             // nginx's code for a client that has gone: nobody reads it but the metrics.
             Self::Canceled => StatusCode::from_u16(499).expect("499 is in a status code's range"),
             Self::Timeout | Self::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Self::Internal => StatusCode::INTERNAL_SERVER_ERROR,
+            Self::Internal | Self::Disabled => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 }
@@ -58,6 +60,12 @@ impl ApiError {
     /// A parameter that cannot be read.
     pub(crate) fn parameter(name: &str, reason: impl std::fmt::Display) -> Self {
         Self::bad_data(format!("invalid parameter \"{name}\": {reason}"))
+    }
+}
+
+impl From<storage::AdminError> for ApiError {
+    fn from(error: storage::AdminError) -> Self {
+        Self::new(ErrorType::Internal, with_causes(&error))
     }
 }
 

@@ -20,10 +20,10 @@ pub(crate) struct Form {
 }
 
 impl Form {
-    /// Reads the URL's parameters and, of a POST that brings a form, the body's.
+    /// Reads the URL's parameters and, of a POST or PUT that brings a form, the body's.
     pub(crate) async fn read(parts: &Parts, body: Body) -> Result<Self, ApiError> {
         let mut form = Self::default();
-        if parts.method == Method::POST && brings_form(parts) {
+        if matches!(parts.method, Method::POST | Method::PUT) && brings_form(parts) {
             let body = to_bytes(body, BODY_BYTES_MAX).await.map_err(|error| {
                 form_error(match is_too_large(&error) {
                     true => "http: POST too large".to_owned(),

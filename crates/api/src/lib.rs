@@ -7,6 +7,7 @@
 //! This crate stores nothing, knows no tier, and never blocks an async thread on data: every
 //! endpoint runs on a blocking thread.
 
+mod admin;
 mod ast_json;
 mod cors;
 mod endpoint;
@@ -48,6 +49,8 @@ pub use status::{BuildInfo, HeadStats, RuntimeInfo, Status, Table, TsdbStatus};
 #[derive(Clone)]
 pub struct State {
     pub query: Arc<dyn storage::Query>,
+    /// `None` where the admin API is not enabled.
+    pub admin: Option<Arc<dyn storage::Admin>>,
     pub engine: promql::Engine,
     pub status: Arc<dyn Status>,
     pub build_info: BuildInfo,
@@ -104,6 +107,7 @@ pub fn router(state: State, others: Router) -> Router {
         .merge(labels::router())
         .merge(metadata::router())
         .merge(status_pages::router())
+        .merge(admin::router())
         .method_not_allowed_fallback(method_not_allowed) // before CORS, which answers OPTIONS
         .layer(from_fn_with_state(cors_origin, cors::allow))
         .with_state(api)

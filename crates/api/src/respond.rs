@@ -35,14 +35,20 @@ pub(crate) trait Pieces: Send {
 
 /// What a successful request is answered with.
 pub(crate) struct Reply {
-    data: Box<dyn Pieces>,
+    /// `None` where success is all there is to say.
+    data: Option<Box<dyn Pieces>>,
     warnings: Vec<String>,
     infos: Vec<String>,
 }
 
 impl Reply {
     pub(crate) fn new(data: impl Pieces + 'static) -> Self {
-        Self { data: Box::new(data), warnings: Vec::new(), infos: Vec::new() }
+        Self { data: Some(Box::new(data)), warnings: Vec::new(), infos: Vec::new() }
+    }
+
+    /// Success, answered without a body.
+    pub(crate) fn nothing() -> Self {
+        Self { data: None, warnings: Vec::new(), infos: Vec::new() }
     }
 
     /// Data about the process, small enough to be rendered at once.
@@ -72,6 +78,11 @@ impl Reply {
 
     /// Renders the first chunk, and leaves the others to whoever reads the response's body.
     pub(crate) fn into_response(self, gzip: Gzip) -> Response {
+        if self.data.is_none() {
+            let mut response = Response::default();
+            *response.status_mut() = StatusCode::NO_CONTENT;
+            return response;
+        }
         let mut chunks = Chunks { reply: self, part: Part::Opening };
         let first = chunks.next().unwrap_or_default();
         let whole = chunks.part == Part::Done;
@@ -208,8 +219,11 @@ impl Chunks {
                 out.extend_from_slice(b"{\"status\":\"success\",\"data\":");
                 Part::Data
             }
-            Part::Data if self.reply.data.write_next(out) => Part::Data,
-            Part::Data => Part::Closing,
+            Part::Data => {
+                let data = self.reply.data.as_mut();
+                let is_more = data.is_some_and(|data| data.write_next(out));
+                if is_more { Part::Data } else { Part::Closing }
+            }
             Part::Closing => {
                 let notices = [("warnings", &self.reply.warnings), ("infos", &self.reply.infos)];
                 for (name, texts) in notices.into_iter().filter(|(_, texts)| !texts.is_empty()) {

@@ -12,6 +12,7 @@ pub mod matcher;
 pub mod metadata;
 pub mod number;
 pub mod sample;
+pub mod size;
 pub mod time;
 mod unsupported;
 

@@ -31,7 +31,10 @@ pub(crate) struct Flags {
 #[derive(Clone, Debug)]
 pub(crate) struct StorageFlags {
     pub path: PathBuf,
-    pub retention: Duration,
+    /// How long samples are kept; `None`: as long as there is room.
+    pub retention: Option<Duration>,
+    /// What blocks and log may take on disk; `None`: no limit.
+    pub retention_bytes: Option<u64>,
     /// Exemplars in memory, where the configuration does not say.
     pub exemplars_max: usize,
     /// Time between two `fsync`s of the log; zero: before every acknowledgement.
@@ -44,6 +47,7 @@ pub(crate) struct WebFlags {
     pub listen_address: SocketAddr,
     pub external_url: String,
     pub enable_lifecycle: bool,
+    pub enable_admin_api: bool,
     pub cors_origin: String,
     pub max_connections: usize,
 }
@@ -79,7 +83,12 @@ const CONFIG_FILE: &str = "config.file";
 const LISTEN_ADDRESS: &str = "web.listen-address";
 const WAL_COMPRESSION: &str = "storage.wal-compression-type";
 const EXTERNAL_URL: &str = "web.external-url";
+pub(crate) const RETENTION_SIZE: &str = "storage.retention-size";
 const ENABLE_LIFECYCLE: &str = "web.enable-lifecycle";
+const ENABLE_ADMIN_API: &str = "web.enable-admin-api";
+
+/// Where neither the time nor the size that is kept is limited by a flag.
+const RETENTION: Duration = Duration::from_secs(15 * 24 * 3600);
 
 const VALUES: &[Flag] = &[
     Flag {
@@ -97,10 +106,17 @@ const VALUES: &[Flag] = &[
     Flag {
         name: "storage.retention",
         alias: Some("storage.tsdb.retention.time"),
-        default: Some("15d"),
-        help: "How long samples are kept, counted from the newest one",
+        default: Some("0s"),
+        help: "How long samples are kept, counted from the newest one; 0: for 15d, or, where the \
+               size is limited, as long as there is room",
     },
     flag("storage.exemplars.max", "100000", "Exemplars to keep, the newest ones; 0: none"),
+    Flag {
+        name: RETENTION_SIZE,
+        alias: Some("storage.tsdb.retention.size"),
+        default: Some("0B"),
+        help: "Bytes that blocks and log may take on disk, such as 512MB or 10GB; 0: no limit",
+    },
     flag("storage.wal-sync", "1s", "Time between two fsyncs of the log; 0: before every answer"),
     Flag {
         name: WAL_COMPRESSION,
@@ -128,6 +144,11 @@ const VALUES: &[Flag] = &[
     flag("log.format", "logfmt", "logfmt or json"),
 ];
 
+const SWITCHES: [(&str, &str); 2] = [
+    (ENABLE_LIFECYCLE, "Allow reload and shutdown over HTTP"),
+    (ENABLE_ADMIN_API, "Allow deletion and snapshots over HTTP"),
+];
+
 impl Flags {
     /// Parses the process' own command line; prints help, version or the error and exits where the
     /// command line asks for it or is wrong.
@@ -149,11 +170,14 @@ impl Flags {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{listen_address}"),
         };
+        let retention = Some(raw.duration("storage.retention")?).filter(|time| !time.is_zero());
+        let retention_bytes = Some(raw.size(RETENTION_SIZE)?).filter(|&bytes| bytes > 0);
         Ok(Self {
             config_file: raw.optional(CONFIG_FILE).map(PathBuf::from),
             storage: StorageFlags {
                 path: PathBuf::from(raw.text("storage.path")),
-                retention: raw.duration("storage.retention")?,
+                retention: retention.or(retention_bytes.is_none().then_some(RETENTION)),
+                retention_bytes,
                 exemplars_max: raw.number("storage.exemplars.max")?,
                 wal_sync: raw.duration("storage.wal-sync")?,
                 wal_compression: raw.compression(WAL_COMPRESSION)?,
@@ -162,6 +186,7 @@ impl Flags {
                 listen_address,
                 external_url,
                 enable_lifecycle: matches.get_flag(ENABLE_LIFECYCLE),
+                enable_admin_api: matches.get_flag(ENABLE_ADMIN_API),
                 cors_origin: raw.text("web.cors.origin").to_owned(),
                 max_connections: raw.count("web.max-connections")?,
             },
@@ -189,14 +214,13 @@ fn command(tier: &Tier) -> Command {
         .long(LISTEN_ADDRESS)
         .default_value(tier.listen_address)
         .help("Address to listen on");
-    let enable_lifecycle = Arg::new(ENABLE_LIFECYCLE)
-        .long(ENABLE_LIFECYCLE)
-        .action(ArgAction::SetTrue)
-        .help("Allow reload and shutdown over HTTP");
+    let switches = SWITCHES
+        .map(|(name, help)| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help));
     Command::new(tier.program)
         .about(tier.about)
         .version(tier.version)
-        .args([listen_address, enable_lifecycle])
+        .arg(listen_address)
+        .args(switches)
         .args(VALUES.iter().map(|flag| {
             Arg::new(flag.name)
                 .long(flag.name)
@@ -222,6 +246,10 @@ impl<'a> Raw<'a> {
 
     fn duration(&self, name: &str) -> anyhow::Result<Duration> {
         model::duration::parse(self.text(name)).with_context(|| format!("--{name}"))
+    }
+
+    fn size(&self, name: &str) -> anyhow::Result<u64> {
+        model::size::parse(self.text(name)).with_context(|| format!("--{name}"))
     }
 
     fn count(&self, name: &str) -> anyhow::Result<usize> {
@@ -258,8 +286,8 @@ impl<'a> Raw<'a> {
         let mut effective: BTreeMap<String, String> = names
             .map(|name| (name.to_owned(), self.optional(name).unwrap_or_default().to_owned()))
             .collect();
-        let lifecycle = self.matches.get_flag(ENABLE_LIFECYCLE).to_string();
-        effective.insert(ENABLE_LIFECYCLE.to_owned(), lifecycle);
+        let switches = SWITCHES.map(|(name, _)| (name, self.matches.get_flag(name).to_string()));
+        effective.extend(switches.map(|(name, value)| (name.to_owned(), value)));
         effective
     }
 }
@@ -282,10 +310,10 @@ mod tests {
         assert_eq!(flags.config_file, None);
         assert_eq!(flags.web.listen_address.to_string(), "127.0.0.1:9301");
         assert_eq!(flags.web.external_url, "http://127.0.0.1:9301");
-        assert_eq!(flags.storage.retention, Duration::from_secs(15 * 86_400));
         assert_eq!(flags.storage.exemplars_max, 100_000);
         assert_eq!(flags.effective["query.timeout"], "2m");
         assert_eq!(flags.effective["web.enable-lifecycle"], "false");
+        assert!(!flags.web.enable_admin_api);
     }
 
     #[test]
@@ -294,7 +322,7 @@ mod tests {
             &TIER,
             &[
                 "--storage.tsdb.path=/x",
-                "--storage.tsdb.retention.time=2h",
+                "--web.enable-admin-api",
                 "--storage.tsdb.wal-compression-type=zstd",
                 "--storage.exemplars.max=0",
                 "--web.listen-address=:9999",
@@ -304,12 +332,36 @@ mod tests {
         )
         .unwrap();
         assert_eq!(flags.storage.path, PathBuf::from("/x"));
-        assert_eq!(flags.storage.retention, Duration::from_secs(7200));
+        assert!(flags.web.enable_admin_api);
         assert_eq!(flags.storage.wal_compression, tsdb::Compression::Zstd);
         assert_eq!(flags.storage.exemplars_max, 0);
         assert_eq!(flags.web.listen_address.to_string(), "0.0.0.0:9999");
         assert_eq!(flags.web.external_url, "http://central");
         assert!(flags.web.enable_lifecycle);
+    }
+
+    /// As Prometheus' `cmd/prometheus/main.go` has it.
+    #[test]
+    fn retention_is_15_days_where_neither_time_nor_size_is_limited() {
+        #[track_caller]
+        fn check(arguments: &[&str], days: Option<u64>, bytes: Option<u64>) {
+            let storage = Flags::parse(&TIER, arguments).unwrap().storage;
+            let time = days.map(|days| Duration::from_secs(days * 86_400));
+            assert_eq!(
+                (storage.retention, storage.retention_bytes),
+                (time, bytes),
+                "{arguments:?}"
+            );
+        }
+        check(&[], Some(15), None);
+        check(&["--storage.tsdb.retention.time=2d"], Some(2), None);
+        check(&["--storage.tsdb.retention.size=1.5GB"], None, Some(3 << 29));
+        check(
+            &["--storage.retention-size=10MB", "--storage.retention=1d"],
+            Some(1),
+            Some(10 << 20),
+        );
+        check(&["--storage.retention=0", "--storage.retention-size=0"], Some(15), None);
     }
 
     #[test]
@@ -326,6 +378,10 @@ mod tests {
         check(
             "--storage.wal-compression-type=gzip",
             "--storage.wal-compression-type: want none, snappy or zstd, not \"gzip\"",
+        );
+        check(
+            "--storage.retention-size=1",
+            "--storage.retention-size: \"1\" is not a size such as 10MB",
         );
         check("--log.level=loud", "--log.level: ");
         check("--web.listen-address=nowhere", "--web.listen-address: nowhere");

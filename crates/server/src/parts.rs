@@ -189,7 +189,8 @@ async fn open_storage(
     metrics: tsdb::Metrics,
 ) -> anyhow::Result<Arc<Db>> {
     let options = tsdb::Options {
-        retention: Some(flags.storage.retention),
+        retention: flags.storage.retention,
+        retention_bytes: flags.storage.retention_bytes,
         out_of_order_window: out_of_order_window(tier, config),
         exemplars_max: config.exemplars_max.unwrap_or(flags.storage.exemplars_max),
         sync_before_ack: flags.storage.wal_sync.is_zero(),

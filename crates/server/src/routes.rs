@@ -22,6 +22,7 @@ pub(crate) fn router(
 ) -> anyhow::Result<Router> {
     let state = api::State {
         query: parts.query(),
+        admin: flags.web.enable_admin_api.then(|| Arc::clone(&parts.db) as _),
         engine: parts.engine.clone(),
         status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
         build_info: build_info(tier),

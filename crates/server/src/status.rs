@@ -13,12 +13,14 @@ use serde_json::Value;
 
 use crate::Tier;
 use crate::config::Config;
-use crate::flags::Flags;
+use crate::flags::{Flags, RETENTION_SIZE};
 use crate::parts::Parts;
 
 pub(crate) struct Status {
     parts: Arc<Parts>,
     flags: BTreeMap<String, String>,
+    /// How much is kept.
+    retention: String,
     started: Time,
     loaded: Arc<RwLock<Loaded>>,
 }
@@ -41,7 +43,10 @@ impl Loaded {
 
 impl Status {
     pub(crate) fn new(parts: Arc<Parts>, flags: &Flags, loaded: Arc<RwLock<Loaded>>) -> Self {
-        Self { parts, flags: flags.effective.clone(), started: Time::now(), loaded }
+        let time = flags.storage.retention.map(model::duration::format);
+        let size = flags.storage.retention_bytes.map(|_| flags.effective[RETENTION_SIZE].clone());
+        let retention = time.into_iter().chain(size).collect::<Vec<_>>().join(" or ");
+        Self { parts, flags: flags.effective.clone(), retention, started: Time::now(), loaded }
     }
 }
 
@@ -81,7 +86,7 @@ impl api::Status for Status {
             last_config_time: loaded.at.to_string(),
             goroutine_count: threads(),
             gomaxprocs: std::thread::available_parallelism().map_or(1, |n| n.get() as u64),
-            storage_retention: self.flags.get("storage.retention").cloned().unwrap_or_default(),
+            storage_retention: self.retention.clone(),
             ..RuntimeInfo::default()
         }
     }

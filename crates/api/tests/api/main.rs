@@ -7,6 +7,7 @@
 
 #![allow(clippy::unwrap_used, reason = "helpers of tests may panic as tests do")]
 
+mod admin;
 mod bad_input;
 mod differential;
 mod fixture;

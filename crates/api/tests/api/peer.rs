@@ -30,6 +30,10 @@ pub(crate) struct Prometheus {
 
 impl Prometheus {
     pub(crate) async fn start() -> Self {
+        Self::start_with(&["--web.enable-admin-api"]).await
+    }
+
+    pub(crate) async fn start_with(flags: &[&str]) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let file = |name: &str, text: &str| {
             let path = directory.path().join(name);
@@ -46,6 +50,7 @@ impl Prometheus {
             .arg(format!("--web.listen-address={address}"))
             .args(["--web.enable-remote-write-receiver", "--enable-feature=exemplar-storage"])
             .arg("--log.level=error")
+            .args(flags)
             .stdout(Stdio::null())
             .stderr(Stdio::null())
             .spawn()

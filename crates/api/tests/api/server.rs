@@ -1,6 +1,7 @@
 //! The API on a loopback port, and a client that sees what came over the wire.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 use std::sync::Arc;
 
 use api::{
@@ -19,7 +20,7 @@ pub(crate) struct Server {
     pub(crate) base: String,
     pub(crate) readiness: Arc<Readiness>,
     pub(crate) commands: mpsc::Receiver<Command>,
-    _store: Store,
+    store: Store,
 }
 
 /// How a test's server differs from the usual one.
@@ -28,6 +29,7 @@ pub(crate) struct Setup {
     pub(crate) query: Option<Arc<dyn storage::Query>>,
     pub(crate) status: Pages,
     pub(crate) lifecycle: bool,
+    pub(crate) admin: bool,
     pub(crate) ready: bool,
     pub(crate) options: Options,
 }
@@ -38,6 +40,7 @@ impl Default for Setup {
             query: None,
             status: Pages::default(),
             lifecycle: true,
+            admin: true,
             ready: true,
             options: Options::default(),
         }
@@ -58,6 +61,7 @@ impl Server {
         let store = fixture::store();
         let registry = prometheus::Registry::new();
         let state = State {
+            admin: setup.admin.then(|| store.db.clone() as _),
             query: setup.query.unwrap_or_else(|| store.db.clone()),
             engine: Engine::new(EngineOptions::default()),
             status: Arc::new(setup.status),
@@ -76,7 +80,12 @@ impl Server {
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
         tokio::spawn(async move { axum::serve(listener, api::router(state, others)).await });
-        Self { base, readiness, commands, _store: store }
+        Self { base, readiness, commands, store }
+    }
+
+    /// Where its database is.
+    pub(crate) fn data(&self) -> &Path {
+        self.store.directory.path()
     }
 
     pub(crate) async fn get(&self, path_and_query: &str) -> Response {

@@ -17,7 +17,7 @@ pub(crate) struct Series {
 /// A database that goes with its directory.
 pub(crate) struct Store {
     pub(crate) db: Arc<tsdb::Db>,
-    _directory: TempDir,
+    pub(crate) directory: TempDir,
 }
 
 impl Store {
@@ -36,7 +36,7 @@ impl Store {
         }
         let appended = batch.commit().unwrap();
         assert_eq!((appended.rejected, appended.exemplars_dropped), (Vec::new(), Vec::new()));
-        Self { db, _directory: directory }
+        Self { db, directory }
     }
 
     /// `count` series called `name`, with one sample each at the start of the fixture.

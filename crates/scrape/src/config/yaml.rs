@@ -5,7 +5,8 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
-use model::{Labels, Unsupported, duration};
+use model::size::SizeError;
+use model::{Labels, Unsupported, duration, size};
 use relabel::RelabelStep;
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer};
@@ -36,8 +37,8 @@ pub(super) enum ConfigError {
     LabelName,
     #[error("static_configs: targets: {0:?} is not a valid hostname")]
     Address(String),
-    #[error("body_size_limit: {0:?} is not a size such as 10MB")]
-    Size(String),
+    #[error("body_size_limit: {0}")]
+    Size(#[from] SizeError),
 }
 
 #[derive(Debug, Deserialize)]
@@ -238,7 +239,7 @@ impl ScrapeConfigYaml {
     /// As in Prometheus, 0 is as if it had not been written.
     fn limits(&self) -> Result<Limits, ConfigError> {
         let positive = |limit: Option<u64>| limit.filter(|limit| *limit > 0);
-        let body_bytes = self.body_size_limit.as_deref().map(parse_size).transpose()?;
+        let body_bytes = self.body_size_limit.as_deref().map(size::parse).transpose()?;
         Ok(Limits {
             body_bytes: positive(body_bytes),
             samples: positive(self.sample_limit),
@@ -299,27 +300,4 @@ impl TryFrom<StaticConfigYaml> for StaticConfig {
 /// Prometheus refuses no more than a slash: most likely a URL is there instead of an address.
 pub(crate) fn is_address(text: &str) -> bool {
     !text.contains('/')
-}
-
-/// `10MB`, `1.5GiB`: both kinds of unit count in steps of 1024, as in Prometheus. `0` is 0.
-fn parse_size(text: &str) -> Result<u64, ConfigError> {
-    let error = || ConfigError::Size(text.to_owned());
-    if text == "0" {
-        return Ok(0);
-    }
-    let digits = text.find(|c: char| !c.is_ascii_digit() && c != '.').ok_or_else(error)?;
-    let (number, unit) = text.split_at(digits);
-    let number: f64 = number.parse().map_err(|_| error())?;
-    let prefix = unit.strip_suffix("iB").or_else(|| unit.strip_suffix('B')).ok_or_else(error)?;
-    let power = match prefix {
-        "" => 0,
-        "K" => 1,
-        "M" => 2,
-        "G" => 3,
-        "T" => 4,
-        "P" => 5,
-        "E" => 6,
-        _ => return Err(error()),
-    };
-    Ok((number * 1024f64.powi(power)) as u64)
 }
