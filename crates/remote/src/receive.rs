@@ -13,7 +13,7 @@
 mod batch;
 mod exemplar;
 mod extras;
-mod histogram;
+pub(crate) mod histogram;
 mod key;
 mod labels;
 mod media;
@@ -43,11 +43,11 @@ use crate::metrics::ReceiveMetrics;
 use crate::receive::batch::{BatchError, Version};
 use crate::wire::Malformed;
 
-const SAMPLES_WRITTEN: HeaderName =
+pub(crate) const SAMPLES_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-samples-written");
-const HISTOGRAMS_WRITTEN: HeaderName =
+pub(crate) const HISTOGRAMS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-histograms-written");
-const EXEMPLARS_WRITTEN: HeaderName =
+pub(crate) const EXEMPLARS_WRITTEN: HeaderName =
     HeaderName::from_static("x-prometheus-remote-write-exemplars-written");
 
 /// No more and no larger buffers than these are kept for the next requests.

@@ -6,7 +6,8 @@
 //! ```
 //! - SEND-1: at least once: a cursor on disk never passes a sample that was not acknowledged or given
 //!   up, and the log is held from there on, over restarts too (CURSOR-1, QUEUE-2).
-//! - SEND-2: `read = delivered + pending + Σ dropped{reason}` for each destination, since its start.
+//! - SEND-2: `read = delivered + pending + Σ dropped{reason}` for each destination, since its start, of
+//!   numbers, histograms and exemplars each.
 //! - SEND-3: a new destination starts with what is appended from then on.
 
 mod backoff;
@@ -15,6 +16,7 @@ mod config;
 mod cursor;
 mod destination;
 mod encode;
+mod kind;
 mod queue;
 mod series;
 mod source;
@@ -39,6 +41,7 @@ use crate::metrics::SendMetrics;
 use crate::send::destination::{Destination, Prepared};
 
 pub(crate) use crate::send::client::Reply;
+pub(crate) use crate::send::kind::{Counts, Kind};
 pub(crate) use crate::send::queue::Queue;
 pub(crate) use crate::send::source::Chunk;
 

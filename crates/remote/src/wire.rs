@@ -273,6 +273,10 @@ pub(crate) const fn zigzag(sent: u64) -> i64 {
     (sent >> 1).cast_signed() ^ -(sent & 1).cast_signed()
 }
 
+pub(crate) const fn to_zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
 pub(crate) const fn varint_len(value: u64) -> usize {
     // 1 for 0..=127, and one more for each further 7 bits.
     (63 - (value | 1).leading_zeros() as usize) / 7 + 1
@@ -310,6 +314,12 @@ pub(crate) fn put_double(out: &mut Vec<u8>, number: u8, value: f64) {
 pub(crate) fn put_int64(out: &mut Vec<u8>, number: u8, value: i64) {
     out.push(number << 3);
     put_varint(out, value as u64);
+}
+
+/// A `sint32` or `sint64`.
+pub(crate) fn put_sint(out: &mut Vec<u8>, number: u8, value: i64) {
+    out.push(number << 3);
+    put_varint(out, to_zigzag(value));
 }
 
 #[cfg(test)]

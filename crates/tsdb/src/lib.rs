@@ -30,6 +30,6 @@ mod wal;
 mod interop;
 
 pub use db::{Db, OpenError, Options};
-pub use log::{LogError, LogPosition, LogReader, LogSeries, LoggedSample};
+pub use log::{LogEntry, LogError, LogItem, LogPosition, LogReader, LogSeries, LoggedSample};
 pub use metrics::Metrics;
 pub use wal::compression::Compression;

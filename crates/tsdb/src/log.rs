@@ -5,7 +5,7 @@ use std::io;
 use std::str::FromStr;
 use std::sync::Arc;
 
-use model::{Exemplar, Labels, Metadata, Sample};
+use model::{Exemplar, Labels, Metadata, Point, Sample, Timestamp};
 use tracing::error;
 
 use crate::db::Db;
@@ -48,6 +48,30 @@ impl FromStr for LogPosition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogSeries(pub u64);
 
+/// Something that was appended to a series.
+#[derive(Clone, Debug, PartialEq)]
+pub struct LogEntry {
+    pub series: LogSeries,
+    pub item: LogItem,
+}
+
+const _: () = assert!(size_of::<LogEntry>() == 32, "senders hold thousands of them");
+
+#[derive(Clone, Debug, PartialEq)]
+pub enum LogItem {
+    Point(Point),
+    Exemplar(Arc<Exemplar>),
+}
+
+impl LogItem {
+    pub fn timestamp(&self) -> Timestamp {
+        match self {
+            Self::Point(point) => point.timestamp,
+            Self::Exemplar(exemplar) => exemplar.timestamp,
+        }
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct LoggedSample {
     pub series: LogSeries,
@@ -55,9 +79,9 @@ pub struct LoggedSample {
 }
 
 #[derive(Clone, Debug, PartialEq)]
-pub struct LoggedExemplar {
-    pub series: LogSeries,
-    pub exemplar: Exemplar,
+pub(crate) struct LoggedExemplar {
+    pub(crate) series: LogSeries,
+    pub(crate) exemplar: Exemplar,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -70,7 +94,8 @@ pub enum LogError {
 
 /// Reads the log from a position onwards. Made by [`Db::log_reader`].
 ///
-/// - READER-1: gives each sample logged after the position once, in the order of the log.
+/// - READER-1: gives each sample, histogram and exemplar logged after the position once, in the order of
+///   the log.
 #[derive(Debug)]
 pub struct LogReader {
     db: Arc<Db>,
@@ -89,11 +114,11 @@ impl LogReader {
         Self { db, segment: from.segment, reader: None, offset: from.offset }
     }
 
-    /// Appends what comes next to `batch`, until that holds at least `max` samples or the end is
-    /// reached; gives the number of samples added, 0 when caught up. Reads whole commits, so a batch
+    /// Appends what comes next to `batch`, until that holds at least `max` entries or the end is
+    /// reached; gives the number of entries added, 0 when caught up. Reads whole records, so a batch
     /// may exceed `max` by one of those. A damaged stretch of the log is stepped over, reported and
     /// counted; a position whose segment is gone continues with the oldest one there is.
-    pub fn read(&mut self, batch: &mut Vec<LoggedSample>, max: usize) -> Result<usize, LogError> {
+    pub fn read(&mut self, batch: &mut Vec<LogEntry>, max: usize) -> Result<usize, LogError> {
         let before = batch.len();
         let end = self.db.log_end();
         while batch.len() < max && self.position() < end {
@@ -105,7 +130,7 @@ impl LogReader {
                 reader.file_bytes().map_err(|source| LogError::Read { segment, source })?
             };
             let damage = match reader.next(limit) {
-                Ok(Some(record)) => match put_samples(record, batch) {
+                Ok(Some(record)) => match put_entries(record, batch) {
                     Ok(()) => continue,
                     Err(BadRecord) => Some("a record does not decode".to_owned()),
                 },
@@ -164,11 +189,27 @@ impl LogReader {
     }
 }
 
-fn put_samples(record: &[u8], batch: &mut Vec<LoggedSample>) -> Result<(), BadRecord> {
-    if let Record::Samples(samples) = Record::parse(record)? {
-        for logged in samples {
-            batch.push(logged?);
+fn put_entries(record: &[u8], batch: &mut Vec<LogEntry>) -> Result<(), BadRecord> {
+    match Record::parse(record)? {
+        Record::Samples(samples) => {
+            for logged in samples {
+                let LoggedSample { series, sample } = logged?;
+                batch.push(LogEntry { series, item: LogItem::Point(sample.into()) });
+            }
         }
+        Record::Histograms(histograms) => {
+            for logged in histograms {
+                let (series, point) = logged?;
+                batch.push(LogEntry { series, item: LogItem::Point(point) });
+            }
+        }
+        Record::Exemplars(exemplars) => {
+            for logged in exemplars {
+                let LoggedExemplar { series, exemplar } = logged?;
+                batch.push(LogEntry { series, item: LogItem::Exemplar(Arc::new(exemplar)) });
+            }
+        }
+        Record::Series(_) | Record::Metadata(_) | Record::Tombstones(_) | Record::Other(_) => {}
     }
     Ok(())
 }

@@ -15,7 +15,7 @@ use crate::wire::{Malformed, Reader, zigzag};
 
 /// Why a histogram is refused.
 #[derive(Clone, Copy, Debug, PartialEq, thiserror::Error)]
-pub(super) enum BadHistogram {
+pub(crate) enum BadHistogram {
     #[error(transparent)]
     Buckets(#[from] BadBuckets),
     #[error(transparent)]
@@ -24,7 +24,7 @@ pub(super) enum BadHistogram {
 
 /// A histogram's fields as they stand in a message. Reuse it for its buffers.
 #[derive(Debug, Default)]
-pub(super) struct Fields {
+pub(crate) struct Fields {
     count: Total,
     zero_count: Total,
     sum: f64,
@@ -56,7 +56,7 @@ struct Side {
 
 impl Fields {
     /// Reads `message` over what was here before.
-    pub(super) fn read(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
+    pub(crate) fn read(&mut self, mut message: Reader<'_>) -> Result<(), Malformed> {
         self.clear();
         let (positive, negative) = (&mut self.positive, &mut self.negative);
         while let Some(field) = message.field()? {
@@ -84,7 +84,7 @@ impl Fields {
     }
 
     /// About the memory that [`Fields::histogram`] will take.
-    pub(super) fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         let numbers = |side: &Side| side.deltas.len().max(side.counts.len());
         let buckets = numbers(&self.positive) + numbers(&self.negative);
         size_of::<Histogram>()
@@ -92,11 +92,11 @@ impl Fields {
             + size_of_val(self.custom_bounds.as_slice())
     }
 
-    pub(super) fn timestamp(&self) -> Timestamp {
+    pub(crate) fn timestamp(&self) -> Timestamp {
         self.timestamp
     }
 
-    pub(super) fn histogram(&self) -> Result<Histogram, BadHistogram> {
+    pub(crate) fn histogram(&self) -> Result<Histogram, BadHistogram> {
         let (positive, negative) = (&self.positive, &self.negative);
         let histogram = match self.count {
             Total::Whole(count) => self.finish(NativeHistogram {

@@ -6,13 +6,15 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::StatusCode;
 use axum::http::header::RETRY_AFTER;
+use axum::http::{HeaderMap, StatusCode};
 use reqwest::Response;
 
 use crate::clock;
+use crate::receive::{EXEMPLARS_WRITTEN, HISTOGRAMS_WRITTEN, SAMPLES_WRITTEN};
 use crate::send::backoff::retry_after;
 use crate::send::config::RemoteWriteConfig;
+use crate::send::kind::{Counts, Kind};
 
 /// This much of an answer's text is kept for the log.
 const TEXT_BYTES_MAX: usize = 512;
@@ -25,16 +27,41 @@ pub(super) struct Client {
 
 #[derive(Debug)]
 pub(crate) enum Reply {
-    Delivered,
-    /// Some or all samples will never be taken; the destination may say how many were.
+    Delivered {
+        written: Written,
+    },
+    /// Some or all samples will never be taken.
     Refused {
-        written: Option<u64>,
+        written: Written,
         why: String,
     },
     Retry {
         after: Option<Duration>,
         why: String,
     },
+}
+
+/// How many of each kind the destination says that it has stored, where it does.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Written([Option<u64>; Kind::ALL.len()]);
+
+impl Written {
+    fn read(headers: &HeaderMap) -> Self {
+        Self(Kind::ALL.map(|kind| {
+            let name = match kind {
+                Kind::Sample => SAMPLES_WRITTEN,
+                Kind::Histogram => HISTOGRAMS_WRITTEN,
+                Kind::Exemplar => EXEMPLARS_WRITTEN,
+            };
+            headers.get(name)?.to_str().ok()?.parse().ok()
+        }))
+    }
+
+    /// What is delivered of `sent`; `unsaid` is, of what the destination does not speak of.
+    pub(super) fn delivered(self, sent: Counts, unsaid: Counts) -> Counts {
+        let said = |kind| self.0[kind as usize].unwrap_or_else(|| unsaid.get(kind));
+        Counts::by(|kind| said(kind).min(sent.get(kind)))
+    }
 }
 
 impl Client {
@@ -72,13 +99,12 @@ impl Client {
 
     async fn judge(&self, mut response: Response) -> Reply {
         let status = response.status();
+        let written = Written::read(response.headers());
         if status.is_success() {
-            return Reply::Delivered;
+            return Reply::Delivered { written };
         }
-        let header = |name: &str| response.headers().get(name)?.to_str().ok();
-        let written = header("X-Prometheus-Remote-Write-Samples-Written")
-            .and_then(|count| count.parse().ok());
-        let after = header(RETRY_AFTER.as_str()).and_then(|text| retry_after(text, clock::now()));
+        let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok());
+        let after = after.and_then(|text| retry_after(text, clock::now()));
         let why = format!("{status}: {}", text(&mut response).await);
         let again = match status {
             StatusCode::TOO_MANY_REQUESTS => self.config.queue.retry_on_http_429,

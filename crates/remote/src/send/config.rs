@@ -31,6 +31,8 @@ pub struct RemoteWriteConfig {
     pub write_relabel_configs: Vec<RelabelStep>,
     pub queue: QueueConfig,
     pub metadata: Option<MetadataConfig>,
+    pub send_exemplars: bool,
+    pub send_native_histograms: bool,
 }
 
 impl RemoteWriteConfig {
@@ -237,6 +239,8 @@ impl TryFrom<RemoteWriteYaml> for RemoteWriteConfig {
             write_relabel_configs: yaml.write_relabel_configs,
             queue: yaml.queue_config.try_into()?,
             metadata: yaml.metadata_config.resolve()?,
+            send_exemplars: yaml.send_exemplars,
+            send_native_histograms: yaml.send_native_histograms,
         })
     }
 }
@@ -246,8 +250,6 @@ impl RemoteWriteYaml {
         let v1 = "prometheus.WriteRequest";
         let set = [
             ("follow_redirects: false", !self.follow_redirects),
-            ("send_exemplars: true", self.send_exemplars),
-            ("send_native_histograms: true", self.send_native_histograms),
             (
                 "protobuf_message other than prometheus.WriteRequest",
                 self.protobuf_message.as_deref().is_some_and(|message| message != v1),

@@ -24,7 +24,8 @@ use crate::send::client::{Client, Reply};
 use crate::send::config::RemoteWriteConfig;
 use crate::send::cursor::{Cursor, Stored};
 use crate::send::encode;
-use crate::send::queue::{Answer, Entry, Queue, RequestId};
+use crate::send::kind::Counts;
+use crate::send::queue::{Answer, Queue, RequestId, counts};
 use crate::send::source::{Chunk, Source, Work, compress};
 
 /// Commits that come closer together than this are read together.
@@ -263,7 +264,7 @@ impl Destination {
     }
 
     fn take(&mut self, chunk: Chunk) {
-        if chunk.read == 0 {
+        if chunk.read == Counts::default() {
             self.caught_up = true;
             self.read_not_before = Instant::now() + READ_PAUSE;
         }
@@ -277,7 +278,7 @@ impl Destination {
             let entries = self.queue.entries(id);
             let body = match self.bodies.get(&id) {
                 Some(body) => {
-                    self.metrics.retried.inc_by(entries.len() as u64);
+                    self.metrics.retried(counts(entries));
                     body.clone()
                 }
                 None => {
@@ -308,7 +309,7 @@ impl Destination {
         match posted {
             Posted::Samples(id) => self.samples_answered(id, reply),
             Posted::Metadata => match reply {
-                Reply::Delivered => {}
+                Reply::Delivered { .. } => {}
                 Reply::Refused { why, .. } | Reply::Retry { why, .. } => {
                     self.problem(format!("metadata: {why}"));
                 }
@@ -318,29 +319,23 @@ impl Destination {
 
     fn samples_answered(&mut self, id: RequestId, reply: Reply) {
         let (now, jitter) = (self.origin.elapsed(), fastrand::f64());
-        let (answer, written, why) = match reply {
-            Reply::Delivered => (Answer::Settled, None, None),
+        let sent = counts(self.queue.entries(id));
+        let (answer, delivered, why) = match reply {
+            Reply::Delivered { written } => (Answer::Settled, written.delivered(sent, sent), None),
             Reply::Refused { written, why } => {
-                (Answer::Settled, Some(written.unwrap_or(0)), Some(why))
+                (Answer::Settled, written.delivered(sent, Counts::default()), Some(why))
             }
-            Reply::Retry { after, why } => (Answer::Retry { after }, None, Some(why)),
+            Reply::Retry { after, why } => (Answer::Retry { after }, Counts::default(), Some(why)),
         };
         if let Some(entries) = self.queue.answered(id, answer, now, jitter) {
             self.bodies.remove(&id);
-            self.settled(&entries, written);
+            let newest = entries.iter().map(|entry| entry.item.timestamp()).max();
+            self.metrics.settled(sent, delivered, newest);
         }
         match why {
             Some(why) => self.problem(why),
             None => self.last_problem = None,
         }
-    }
-
-    /// Keeps account of samples that are done with: `written` of them, or all.
-    fn settled(&self, entries: &[Entry], written: Option<u64>) {
-        let total = entries.len() as u64;
-        let delivered = written.unwrap_or(total).min(total);
-        let newest = entries.iter().map(|entry| entry.sample.timestamp).max();
-        self.metrics.settled(delivered, total - delivered, newest);
     }
 
     /// Logs what goes wrong when it begins to, not each time.

@@ -1,4 +1,5 @@
-//! Which samples go into which request, when, and how far the log is dealt with.
+//! Which samples go into which request, when, and how far the log is dealt with. Histograms and exemplars
+//! are samples here.
 //!
 //! A series belongs to one lane for good. A request takes all it can from lanes that no other request
 //! holds, and holds them until it is settled. So any number of requests may be under way and that
@@ -21,22 +22,23 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{Sample, Timestamp};
+use model::Timestamp;
 use rustc_hash::FxHashMap;
-use tsdb::LogPosition;
+use tsdb::{LogItem, LogPosition};
 
 use crate::send::backoff::Backoff;
 use crate::send::config::QueueConfig;
+use crate::send::kind::Counts;
 use crate::send::series::Forwarded;
 
 /// Fewer lanes would leave requests with nothing to take while others are under way.
 const LANES_MIN: usize = 64;
 
-/// One sample on its way.
+/// One sample, histogram or exemplar on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
     pub(super) series: Arc<Forwarded>,
-    pub(super) sample: Sample,
+    pub(super) item: LogItem,
     /// Which read of the log it came from; set by [`Queue::push`].
     pub(super) chunk: u64,
 }
@@ -64,7 +66,7 @@ pub(crate) struct Queue {
     chunks: VecDeque<Chunk>,
     first_chunk: u64,
     acknowledged: LogPosition,
-    pending: usize,
+    pending: Counts,
     /// How many requests may be under way: more while there is demand, fewer after failures.
     allowed: usize,
     /// The destination asked to be left alone until then.
@@ -114,7 +116,7 @@ impl Queue {
             chunks: VecDeque::new(),
             first_chunk: 0,
             acknowledged: start,
-            pending: 0,
+            pending: Counts::default(),
             paused_until: Duration::ZERO,
         }
     }
@@ -122,12 +124,12 @@ impl Queue {
     /// Whether more of the log should be read now (QUEUE-4).
     pub(super) fn has_room(&self) -> bool {
         let per_request = self.config.capacity.max(self.config.max_samples_per_send).get();
-        self.pending < per_request.saturating_mul(self.allowed)
+        self.pending.total() < per_request.saturating_mul(self.allowed)
     }
 
     /// Takes what was read of the log up to `end`, in order.
     pub(super) fn push(&mut self, entries: Vec<Entry>, end: LogPosition, now: Duration) {
-        let newest = entries.iter().map(|entry| entry.sample.timestamp).max();
+        let newest = entries.iter().map(|entry| entry.item.timestamp()).max();
         match (newest, self.chunks.back_mut()) {
             (Some(newest), _) => {
                 let unsettled = entries.len();
@@ -136,7 +138,7 @@ impl Queue {
             (None, Some(last)) => last.end = end,
             (None, None) => self.acknowledged = end,
         }
-        self.pending += entries.len();
+        self.pending += counts(&entries);
         let chunk = self.first_chunk + self.chunks.len().saturating_sub(1) as u64;
         let lanes = self.lanes.len() as u64;
         for entry in entries {
@@ -214,7 +216,7 @@ impl Queue {
         self.acknowledged
     }
 
-    pub(crate) fn pending(&self) -> usize {
+    pub(crate) fn pending(&self) -> Counts {
         self.pending
     }
 
@@ -246,7 +248,8 @@ impl Queue {
     /// Takes samples lane by lane until the request is full or nothing is left to take.
     fn form(&mut self) -> RequestId {
         let max = self.config.max_samples_per_send.get();
-        let (mut entries, mut taken) = (Vec::with_capacity(max.min(self.pending)), Vec::new());
+        let (mut entries, mut taken) =
+            (Vec::with_capacity(max.min(self.pending.total())), Vec::new());
         for step in 0..self.lanes.len() {
             let index = (self.next_lane + step) % self.lanes.len();
             let lane = &mut self.lanes[index];
@@ -271,7 +274,7 @@ impl Queue {
     }
 
     fn settle(&mut self, entries: &[Entry]) {
-        self.pending -= entries.len();
+        self.pending -= counts(entries);
         for entry in entries {
             self.chunks[(entry.chunk - self.first_chunk) as usize].unsettled -= 1;
         }
@@ -289,6 +292,10 @@ impl Queue {
             self.allowed = (self.allowed - 1).max(self.config.min_shards.get());
         }
     }
+}
+
+pub(super) fn counts(entries: &[Entry]) -> Counts {
+    Counts::of(entries.iter().map(|entry| &entry.item))
 }
 
 #[cfg(test)]

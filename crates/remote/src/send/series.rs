@@ -10,7 +10,7 @@ use relabel::{RelabelStep, Verdict, relabel};
 use rustc_hash::{FxHashMap, FxHashSet};
 use tsdb::LogSeries;
 
-use crate::wire::{field_len, put_bytes, put_length};
+use crate::send::encode;
 
 /// A series as a destination sees it.
 #[derive(Debug)]
@@ -24,11 +24,7 @@ pub(super) struct Forwarded {
 impl Forwarded {
     pub(super) fn new(labels: &Labels) -> Self {
         let mut section = Vec::new();
-        for (name, value) in labels {
-            put_length(&mut section, 1, field_len(name.len()) + field_len(value.len()));
-            put_bytes(&mut section, 1, name.as_bytes());
-            put_bytes(&mut section, 2, value.as_bytes());
-        }
+        encode::put_labels(&mut section, labels);
         Self { label_section: section.into(), hash: labels.stable_hash() }
     }
 }

@@ -5,10 +5,11 @@ use std::sync::Arc;
 use axum::body::Bytes;
 use model::{Labels, Timestamp};
 use storage::Query;
-use tsdb::{Db, LogError, LogPosition, LogReader, LoggedSample};
+use tsdb::{Db, LogEntry, LogError, LogPosition, LogReader};
 
 use crate::send::config::RemoteWriteConfig;
 use crate::send::encode;
+use crate::send::kind::{Counts, Kind};
 use crate::send::queue::Entry;
 use crate::send::series::{Fate, SeriesCache};
 
@@ -20,7 +21,9 @@ pub(super) struct Source {
     db: Arc<Db>,
     reader: LogReader,
     series: SeriesCache,
-    batch: Vec<LoggedSample>,
+    batch: Vec<LogEntry>,
+    send_native_histograms: bool,
+    send_exemplars: bool,
     families_per_request: usize,
 }
 
@@ -35,10 +38,13 @@ pub(super) enum Work {
 
 #[derive(Debug)]
 pub(crate) struct Chunk {
-    /// Samples read from the log; 0 when caught up. SEND-2: each is in `entries` or counted here.
-    pub(crate) read: usize,
-    pub(crate) dropped: usize,
-    pub(crate) unknown: usize,
+    /// What was read from the log; nothing when caught up. SEND-2: each is in `entries` or counted
+    /// below.
+    pub(crate) read: Counts,
+    pub(crate) relabelled: Counts,
+    pub(crate) unknown: Counts,
+    /// Of a kind that the configuration does not let through.
+    pub(crate) disabled: Counts,
     pub(super) entries: Vec<Entry>,
     pub(super) end: LogPosition,
     pub(super) newest: Option<Timestamp>,
@@ -56,6 +62,8 @@ impl Source {
             db,
             series: SeriesCache::new(external_labels, config.write_relabel_configs.clone()),
             batch: Vec::new(),
+            send_native_histograms: config.send_native_histograms,
+            send_exemplars: config.send_exemplars,
             families_per_request: config
                 .metadata
                 .as_ref()
@@ -65,24 +73,40 @@ impl Source {
 
     /// Reads what comes next and relabels it.
     pub(super) fn read(&mut self) -> Work {
-        self.batch.clear();
         let read = match self.reader.read(&mut self.batch, CHUNK_SAMPLES) {
             Ok(read) => read,
             Err(error) => return Work::Failed(error),
         };
-        let mut entries = Vec::with_capacity(read);
-        let (mut dropped, mut unknown) = (0, 0);
-        for &LoggedSample { series, sample } in &self.batch {
+        let mut chunk = Chunk {
+            read: Counts::default(),
+            relabelled: Counts::default(),
+            unknown: Counts::default(),
+            disabled: Counts::default(),
+            entries: Vec::with_capacity(read),
+            end: self.reader.position(),
+            newest: self.batch.iter().map(|entry| entry.item.timestamp()).max(),
+        };
+        for LogEntry { series, item } in self.batch.drain(..) {
+            let kind = Kind::of(&item);
+            chunk.read.add(kind);
+            let is_sent = match kind {
+                Kind::Sample => true,
+                Kind::Histogram => self.send_native_histograms,
+                Kind::Exemplar => self.send_exemplars,
+            };
+            if !is_sent {
+                chunk.disabled.add(kind);
+                continue;
+            }
             match self.series.get(series, || self.reader.labels(series)) {
                 Fate::Forward(series) => {
-                    entries.push(Entry { series: Arc::clone(series), sample, chunk: 0 });
+                    chunk.entries.push(Entry { series: Arc::clone(series), item, chunk: 0 });
                 }
-                Fate::Dropped => dropped += 1,
-                Fate::Unknown => unknown += 1,
+                Fate::Dropped => chunk.relabelled.add(kind),
+                Fate::Unknown => chunk.unknown.add(kind),
             }
         }
-        let newest = self.batch.iter().map(|logged| logged.sample.timestamp).max();
-        Work::Chunk(Chunk { read, dropped, unknown, entries, end: self.reader.position(), newest })
+        Work::Chunk(chunk)
     }
 
     /// Describes the families of which anything is forwarded.

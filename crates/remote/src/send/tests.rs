@@ -10,7 +10,8 @@ use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use model::{Metadata, MetricType, STALE_NAN, Sample, Timestamp};
+use model::histogram::IntegerHistogram;
+use model::{Exemplar, Histogram, Metadata, MetricType, STALE_NAN, Sample, Timestamp};
 use prometheus::Registry;
 use prost::Message as _;
 use proto::v1;
@@ -31,6 +32,8 @@ enum Does {
     AnswersRetryAfter(u16, &'static str),
     /// Refuses some for good and says how many it took.
     TakesSome(&'static str),
+    /// Takes it, and says how many exemplars it keeps.
+    Keeps(&'static str),
     Hangs,
 }
 
@@ -43,6 +46,8 @@ struct Received {
     then: Option<Does>,
     requests: usize,
     samples: BTreeMap<String, Vec<(i64, u64)>>,
+    histograms: Vec<v1::Histogram>,
+    exemplars: Vec<v1::Exemplar>,
     metadata: BTreeMap<String, String>,
     headers: HeaderMap,
 }
@@ -86,7 +91,7 @@ async fn take(State(destination): State<Destination>, headers: HeaderMap, body: 
         let next = received.script.pop_front();
         next.or(received.then).unwrap_or(Does::Takes)
     };
-    if matches!(does, Does::Takes | Does::TakesAndCloses) {
+    if matches!(does, Does::Takes | Does::TakesAndCloses | Does::Keeps(_)) {
         store(&destination, &body);
     }
     match does {
@@ -98,6 +103,10 @@ async fn take(State(destination): State<Destination>, headers: HeaderMap, body: 
         Does::TakesSome(written) => {
             let header = [("X-Prometheus-Remote-Write-Samples-Written", written)];
             (StatusCode::BAD_REQUEST, header, "some are bad\nindeed").into_response()
+        }
+        Does::Keeps(exemplars) => {
+            let header = [("X-Prometheus-Remote-Write-Exemplars-Written", exemplars)];
+            (StatusCode::NO_CONTENT, header).into_response()
         }
         Does::TakesAndCloses => panic!("the connection closes without an answer"),
         Does::Hangs => std::future::pending().await,
@@ -113,6 +122,8 @@ fn store(destination: &Destination, body: &[u8]) {
         let labels: Labels = pairs.collect();
         let into = received.samples.entry(labels.to_string()).or_default();
         into.extend(series.samples.iter().map(|sample| (sample.timestamp, sample.value.to_bits())));
+        received.histograms.extend(series.histograms);
+        received.exemplars.extend(series.exemplars);
     }
     for metadata in request.metadata {
         received.metadata.insert(metadata.metric_family_name, metadata.help);
@@ -165,6 +176,41 @@ impl Edge {
             batch.sample(series, Sample { timestamp, value: millis as f64 }).unwrap();
         }
         assert_eq!(batch.commit().unwrap().samples, series as u64);
+    }
+
+    /// Appends a number, two histograms and three exemplars.
+    fn append_all_kinds(&self) {
+        let mut batch = self.db.appender();
+        for name in ["numbers", "histograms"] {
+            let labels: Labels = [("__name__", name)].into_iter().collect();
+            let series = batch.series(&labels, None).unwrap();
+            if name == "numbers" {
+                let sample = Sample { timestamp: Timestamp::from_millis(5), value: 1.0 };
+                batch.sample(series, sample).unwrap();
+                continue;
+            }
+            for millis in [5, 6] {
+                let histogram = Histogram::Integer(IntegerHistogram::default());
+                let at = Timestamp::from_millis(millis);
+                batch.histogram(series, at, Arc::new(histogram)).unwrap();
+            }
+            for millis in [4, 5, 6] {
+                let (labels, timestamp) = (Labels::empty(), Timestamp::from_millis(millis));
+                batch.exemplar(series, Exemplar { labels, value: 1.0, timestamp }).unwrap();
+            }
+        }
+        batch.commit().unwrap();
+    }
+
+    /// SEND-2: what was read of a kind, delivered, and given up for `reason`.
+    fn account(&self, kind: &str, reason: &str) -> [f64; 3] {
+        let reason = format!("reason=\"{reason}\"");
+        assert_eq!(self.metric(&format!("{kind}_pending"), ""), 0.0);
+        [
+            self.metric(&format!("{kind}_read_total"), ""),
+            self.metric(&format!("{kind}_total"), ""),
+            self.metric(&format!("{kind}_dropped_total"), &reason),
+        ]
     }
 
     /// The sum of `watershed_remote_send_{name}`, of the lines that contain `labels`.
@@ -247,6 +293,38 @@ async fn staleness_markers_travel() {
     batch.commit().unwrap();
     until("both", || parent.count() == 2).await;
     assert_eq!(parent.0.lock().samples["up"], [(1, 1f64.to_bits()), (2, STALE_NAN.to_bits())]);
+}
+
+#[tokio::test]
+async fn histograms_and_exemplars_are_sent() {
+    let (edge, parent) = (Edge::new(), Destination::doing(&[Does::Answers(503), Does::Keeps("1")]));
+    let more = "send_native_histograms: true\nsend_exemplars: true";
+    edge.send_to(parent.serve().await, more).await;
+    edge.append_all_kinds();
+    until("accounts", || edge.metric("samples_total", "") == 1.0).await;
+    assert_eq!(edge.account("samples", "rejected"), [1.0, 1.0, 0.0]);
+    assert_eq!(edge.account("histograms", "rejected"), [2.0, 2.0, 0.0]);
+    assert_eq!(edge.account("exemplars", "rejected"), [3.0, 1.0, 2.0]);
+    assert_eq!(edge.metric("histograms_retried_total", ""), 2.0);
+    let received = parent.0.lock();
+    let times = |times: &mut dyn Iterator<Item = i64>| times.collect::<Vec<_>>();
+    assert_eq!(times(&mut received.histograms.iter().map(|h| h.timestamp)), [5, 6]);
+    assert_eq!(times(&mut received.exemplars.iter().map(|e| e.timestamp)), [4, 5, 6]);
+}
+
+#[tokio::test]
+async fn kinds_that_are_not_to_be_sent_are_counted() {
+    let (edge, parent) = (Edge::new(), Destination::default());
+    edge.send_to(parent.serve().await, "").await;
+    edge.append_all_kinds();
+    until("accounts", || edge.metric("samples_total", "") == 1.0).await;
+    assert_eq!(edge.account("samples", "disabled"), [1.0, 1.0, 0.0]);
+    assert_eq!(edge.account("histograms", "disabled"), [2.0, 0.0, 2.0]);
+    assert_eq!(edge.account("exemplars", "disabled"), [3.0, 0.0, 3.0]);
+    edge.senders.shutdown().await;
+    let cursor = edge.folder.path().join("remote/parent.cursor");
+    let cursor = std::fs::read_to_string(cursor).unwrap();
+    assert_eq!(cursor.trim_end().parse(), Ok(edge.db.log_end()));
 }
 
 /// Whatever a destination does for a while, and though the sender starts anew meanwhile, it has every

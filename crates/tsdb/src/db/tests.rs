@@ -1,6 +1,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Labels, MatchOp, Matcher, Metadata, MetricType, STALE_NAN, Sample};
+use model::{
+    Labels, MatchOp, Matcher, Metadata, MetricType, Point, STALE_NAN, Sample, SampleValue,
+};
 use prometheus::Registry;
 use proptest::prelude::*;
 use storage::{
@@ -9,7 +11,7 @@ use storage::{
 use tempfile::TempDir;
 
 use super::*;
-use crate::log::LoggedSample;
+use crate::log::{LogEntry, LogItem};
 
 #[path = "tests/churn.rs"]
 mod churn;
@@ -687,7 +689,12 @@ fn read_log(reader: &mut LogReader) -> Vec<(Labels, Sample)> {
     while reader.read(&mut batch, max).unwrap() > 0 {
         max = batch.len() + 1;
     }
-    let name = |logged: LoggedSample| (reader.labels(logged.series).unwrap(), logged.sample);
+    let name = |entry: LogEntry| match entry.item {
+        LogItem::Point(Point { timestamp, value: SampleValue::Float(value) }) => {
+            (reader.labels(entry.series).unwrap(), Sample { timestamp, value })
+        }
+        other => panic!("no number: {other:?}"),
+    };
     batch.into_iter().map(name).collect()
 }
 

@@ -18,6 +18,7 @@ fn a_url_alone_gives_prometheus_defaults() {
     assert_eq!((queue.min_backoff.as_millis(), queue.max_backoff.as_millis()), (30, 5000));
     let metadata = config.metadata.unwrap();
     assert_eq!(metadata.send_interval, Duration::from_secs(60));
+    assert!(!config.send_exemplars && !config.send_native_histograms);
 }
 
 #[test]
@@ -27,7 +28,8 @@ fn every_key_is_read() {
 name: parent
 headers: {X-Scope-OrgID: eu}
 remote_timeout: 5s
-send_exemplars: false
+send_exemplars: true
+send_native_histograms: true
 protobuf_message: prometheus.WriteRequest
 authorization: {credentials_file: secrets/token}
 write_relabel_configs: [{action: keep, source_labels: [__name__], regex: 'cluster:.*'}]
@@ -43,6 +45,7 @@ metadata_config: {send: false}",
     assert_eq!(config.queue.min_shards.get(), 2);
     assert!(!config.queue.retry_on_http_429);
     assert_eq!(config.metadata, None);
+    assert!(config.send_exemplars && config.send_native_histograms);
     config.set_directory(Path::new("/etc/watershed"));
     assert!(format!("{:?}", config.credentials).contains("/etc/watershed/secrets/token"));
 }
@@ -73,7 +76,6 @@ fn what_cannot_work_is_refused_by_name() {
     );
     check("tls_config: {insecure_skip_verify: true}", "tls_config: not supported yet");
     check("oauth2: {}", "oauth2: not supported yet");
-    check("send_exemplars: true", "send_exemplars: true: not supported yet");
     check("protobuf_message: io.prometheus.write.v2.Request", "not supported yet");
     check("headers: {Authorization: x}", "\"Authorization\" is a reserved header");
     check("headers: {'a b': x}", "\"a b\" is not a valid header");

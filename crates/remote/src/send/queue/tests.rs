@@ -1,7 +1,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroUsize;
 
-use model::Labels;
+use model::{Labels, Sample};
 use proptest::prelude::*;
 
 use super::*;
@@ -28,7 +28,7 @@ fn series(number: u64) -> Arc<Forwarded> {
 
 fn entry(series: &Arc<Forwarded>, millis: i64) -> Entry {
     let sample = Sample { timestamp: Timestamp::from_millis(millis), value: 0.0 };
-    Entry { series: Arc::clone(series), sample, chunk: 0 }
+    Entry { series: Arc::clone(series), item: LogItem::Point(sample.into()), chunk: 0 }
 }
 
 fn at(offset: u64) -> LogPosition {
@@ -40,7 +40,7 @@ fn seconds(seconds: u64) -> Duration {
 }
 
 fn times(queue: &Queue, id: RequestId) -> Vec<i64> {
-    queue.entries(id).iter().map(|entry| entry.sample.timestamp.as_millis()).collect()
+    queue.entries(id).iter().map(|entry| entry.item.timestamp().as_millis()).collect()
 }
 
 #[test]
@@ -58,7 +58,7 @@ fn a_full_request_goes_at_once_and_a_smaller_one_at_the_deadline() {
     assert_eq!(times(&queue, second), [10, 11]);
     assert_eq!(queue.acknowledged(), at(0));
     queue.answered(second, Answer::Settled, seconds(6), 0.0);
-    assert_eq!((queue.acknowledged(), queue.pending()), (at(1), 0));
+    assert_eq!((queue.acknowledged(), queue.pending().total()), (at(1), 0));
 }
 
 #[test]
@@ -184,16 +184,16 @@ fn simulate(seed: u64) {
             };
             for entry in queue.entries(id).iter().filter(|_| arrives) {
                 let times = delivered.entry(entry.series.hash).or_default();
-                times.push(entry.sample.timestamp.as_millis());
+                times.push(entry.item.timestamp().as_millis());
             }
             settled += queue.answered(id, answer, now, random.f64()).map_or(0, |done| done.len());
-            assert_eq!(pushed, settled + queue.pending(), "QUEUE-3");
+            assert_eq!(pushed, settled + queue.pending().total(), "QUEUE-3");
         }
         cursor = queue.acknowledged();
     }
     for series in &all {
         let mine = log.iter().flatten().filter(|entry| entry.series.hash == series.hash);
-        let logged: Vec<i64> = mine.map(|entry| entry.sample.timestamp.as_millis()).collect();
+        let logged: Vec<i64> = mine.map(|entry| entry.item.timestamp().as_millis()).collect();
         let mut arrived = Vec::new();
         for &time in delivered.get(&series.hash).into_iter().flatten() {
             if !arrived.contains(&time) {

@@ -6,6 +6,7 @@ use proptest::test_runner::TestRunner;
 
 use super::*;
 use crate::log::LogSeries;
+use crate::log::LoggedSample;
 use crate::wal::record::{LabelPairs, Record};
 use crate::wal::segment::SegmentReader;
 

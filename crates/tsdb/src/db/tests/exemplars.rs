@@ -1,4 +1,5 @@
-use model::Exemplar;
+use model::histogram::IntegerHistogram;
+use model::{Exemplar, Histogram};
 use storage::ExemplarDropReason;
 
 use super::*;
@@ -91,4 +92,34 @@ fn a_checkpoint_keeps_the_exemplars_that_the_head_could_still_have() {
     assert!((1..7).contains(&valid_from), "{valid_from}");
     drop(db);
     assert_eq!(times(&open(&options)), Vec::from_iter(valid_from..8));
+}
+
+/// READER-1.
+#[test]
+fn a_reader_of_the_log_gives_exemplars_behind_the_samples_of_their_commit() {
+    let (_dir, options) = fresh();
+    let db = open(&options);
+    let histogram = Arc::new(Histogram::Integer(IntegerHistogram::default()));
+    for millis in [10, 20] {
+        let mut batch = db.appender();
+        let series = batch.series(&labels("a"), None).unwrap();
+        batch.exemplar(series, exemplar(millis - 1, 1.0)).unwrap();
+        batch.histogram(series, Timestamp::from_millis(millis), Arc::clone(&histogram)).unwrap();
+        batch.sample(series, at(millis + 1, 2.0)).unwrap();
+        batch.commit().unwrap();
+    }
+    let mut entries = Vec::new();
+    let read = db.log_reader(LogPosition::default()).read(&mut entries, usize::MAX).unwrap();
+    assert_eq!(read, entries.len());
+    let text = |entry: &LogEntry| match &entry.item {
+        LogItem::Exemplar(exemplar) => format!("exemplar@{}", exemplar.timestamp),
+        LogItem::Point(Point { timestamp, value: SampleValue::Float(_) }) => {
+            format!("number@{timestamp}")
+        }
+        LogItem::Point(Point { timestamp, .. }) => format!("histogram@{timestamp}"),
+    };
+    let found: Vec<String> = entries.iter().map(text).collect();
+    let expect =
+        ["histogram@10", "number@11", "exemplar@9", "histogram@20", "number@21", "exemplar@19"];
+    assert_eq!(found, expect);
 }
