@@ -223,10 +223,7 @@ impl Batch<'_> {
                 None => return Ok(()),
             },
         };
-        let mut series = self.append(series, given, &decode)?;
-        if !self.extras.is_empty() {
-            series = self.append_extras(series, given.key, &decode)?;
-        }
+        let series = self.append(series, given, decode)?;
         let start = given.message.offset();
         self.given.push((series, start..start + given.message.bytes().len()));
         Ok(())
@@ -265,56 +262,29 @@ impl Batch<'_> {
         }
     }
 
-    /// Adds the samples; a series that left storage since it was looked up is asked for again.
+    /// Adds samples, histograms and exemplars.
     fn append(
         &mut self,
         mut series: SeriesRef,
         given: &Given<'_>,
         decode: impl Fn() -> Decoded,
     ) -> Result<SeriesRef, BatchError> {
-        for &sample in given.samples {
-            match self.appender.sample(series, sample) {
-                Err(AppendError::UnknownSeries(gone)) => {
-                    if let Ok(labels) = decode()? {
-                        series = self.appender.series(&labels, given.key)?;
-                        self.appender.sample(series, sample)?;
-                    } else {
-                        return Err(AppendError::UnknownSeries(gone).into());
-                    }
-                }
-                result => result?,
-            }
-        }
-        Ok(series)
-    }
-
-    /// As [`Batch::append`], for histograms and exemplars.
-    fn append_extras(
-        &mut self,
-        mut series: SeriesRef,
-        key: Option<SeriesKey>,
-        decode: impl Fn() -> Decoded,
-    ) -> Result<SeriesRef, BatchError> {
         let Self { appender, extras, .. } = self;
-        let mut add =
-            |add: &dyn Fn(&mut dyn Appender, SeriesRef) -> Result<(), AppendError>| match add(
-                &mut **appender,
-                series,
-            ) {
-                Err(AppendError::UnknownSeries(gone)) => {
-                    let Ok(labels) = decode()? else {
-                        return Err(AppendError::UnknownSeries(gone).into());
-                    };
-                    series = appender.series(&labels, key)?;
-                    Ok(add(&mut **appender, series)?)
-                }
-                result => Ok::<(), BatchError>(result?),
-            };
+        let (appender, key) = (&mut **appender, given.key);
+        for &sample in given.samples {
+            add_to(appender, &mut series, key, &decode, |appender, series| {
+                appender.sample(series, sample)
+            })?;
+        }
         for (at, histogram) in &extras.histograms {
-            add(&|appender, series| appender.histogram(series, *at, Arc::clone(histogram)))?;
+            add_to(appender, &mut series, key, &decode, |appender, series| {
+                appender.histogram(series, *at, Arc::clone(histogram))
+            })?;
         }
         for exemplar in &extras.exemplars {
-            add(&|appender, series| appender.exemplar(series, exemplar.clone()))?;
+            add_to(appender, &mut series, key, &decode, |appender, series| {
+                appender.exemplar(series, exemplar.clone())
+            })?;
         }
         Ok(series)
     }
@@ -345,6 +315,25 @@ impl Batch<'_> {
             });
         }
         Ok(self.outcome)
+    }
+}
+
+/// A series that left storage since it was looked up is asked for again.
+#[inline]
+fn add_to(
+    appender: &mut dyn Appender,
+    series: &mut SeriesRef,
+    key: Option<SeriesKey>,
+    decode: &impl Fn() -> Decoded,
+    add: impl Fn(&mut dyn Appender, SeriesRef) -> Result<(), AppendError>,
+) -> Result<(), BatchError> {
+    match add(appender, *series) {
+        Err(AppendError::UnknownSeries(gone)) => {
+            let Ok(labels) = decode()? else { return Err(AppendError::UnknownSeries(gone).into()) };
+            *series = appender.series(&labels, key)?;
+            Ok(add(appender, *series)?)
+        }
+        result => Ok(result?),
     }
 }
 
