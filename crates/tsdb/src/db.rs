@@ -199,9 +199,7 @@ impl Db {
             committer.writer.position().segment
         };
         self.sync()?; // what was written before is durable before its segments may go
-        if let Some(first) = late_first.filter(|&first| first > 0) {
-            checkpoint::remove_covered(&self.late_log_dir, first - 1)?;
-        }
+        self.drop_late_log_before(late_first)?;
         let Some(&first) = list_segments(&self.log_dir)?.first() else { return Ok(()) };
         let held = self.holds.lock().values().map(|held| held.segment).min().unwrap_or(current);
         let end = (first + (current - first) * 2 / 3).min(held);
@@ -215,6 +213,14 @@ impl Db {
         self.metrics.checkpoints.inc();
         info!(segments_before = end, "checkpoint of the log written");
         Ok(())
+    }
+
+    /// Drops the segments of the late log before `first`.
+    fn drop_late_log_before(&self, first: Option<u32>) -> io::Result<()> {
+        match first {
+            None | Some(0) => Ok(()),
+            Some(first) => checkpoint::remove_covered(&self.late_log_dir, first - 1),
+        }
     }
 
     fn metadata_record(&self) -> RecordBuilder {

@@ -317,6 +317,21 @@ impl Committer {
         head.snapshots.publish(self.commits);
     }
 
+    /// Writes what is left of the late log into a new segment of it; gives the segment's number, where
+    /// there is such a log.
+    pub(super) fn restart_late_log(&mut self, left: &PointRecords) -> io::Result<Option<u32>> {
+        let Some(late) = &mut self.late_writer else { return Ok(None) };
+        if late.position().offset > 0 {
+            late.next_segment()?;
+        }
+        let first = late.position().segment;
+        let left: Vec<&[u8]> = left.records().collect();
+        if !left.is_empty() {
+            late.write(&left)?;
+        }
+        Ok(Some(first))
+    }
+
     /// Logs deletions.
     pub(super) fn log_tombstones(&mut self, record: &RecordBuilder) -> io::Result<()> {
         if self.is_closed {

@@ -85,9 +85,6 @@ impl Db {
             at = range_of(at).end.plus_millis(1);
         }
         bounds.raise_valid_from(end);
-        let Some(late) = &mut committer.late_writer else {
-            return Ok(Leaving { ranges, late_first: None });
-        };
         let mut staying = PointRecords::default();
         self.head
             .each_late(|series| {
@@ -101,14 +98,7 @@ impl Db {
                 Ok(())
             })
             .map_err(|BadChunk| io::Error::other("late samples in the head do not decode"))?;
-        if late.position().offset > 0 {
-            late.next_segment()?;
-        }
-        let late_first = Some(late.position().segment);
-        let staying: Vec<&[u8]> = staying.records().collect();
-        if !staying.is_empty() {
-            late.write(&staying)?;
-        }
+        let late_first = committer.restart_late_log(&staying)?;
         Ok(Leaving { ranges, late_first })
     }
 }

@@ -3,8 +3,9 @@
 //! Blocks do not change, so deletions are written beside them; the head just drops what is deleted,
 //! when the log has it.
 //!
-//! - DELETE-1: what is appended after a deletion is new, whatever its time: deletions end with the
-//!   samples that a series has, and the log has them in order with samples.
+//! - DELETE-1: what is appended after a deletion is new, whatever its time: the log has deletions in
+//!   order with samples. The late log does not tell of any (a Prometheus would not look for them there):
+//!   what it had is written anew, without what was deleted.
 
 use std::io;
 use std::sync::Arc;
@@ -17,9 +18,18 @@ use super::Db;
 use crate::chunk::xor::BadChunk;
 use crate::head::{Place, Slot};
 use crate::wal::record::RecordBuilder;
+use crate::wal::record::points::PointRecords;
 
 /// Commits get their turn after so many series.
 const SERIES_AT_ONCE: usize = 4096;
+
+/// What was deleted from the head.
+#[derive(Debug, Default)]
+struct Deleted {
+    series: u64,
+    /// Whether anything out of order may be among it.
+    from_late: bool,
+}
 
 impl Db {
     pub(super) fn delete_series(
@@ -57,17 +67,25 @@ impl Db {
             let selected = selected.reduce(|all, some| all | some).unwrap_or_default();
             selected.iter().map(|slot| index.place(Slot(slot))).collect()
         };
-        let mut deleted = 0;
+        let mut deleted = Deleted::default();
         for places in places.chunks(SERIES_AT_ONCE) {
-            deleted += self
-                .delete_from_some(places, range)
+            self.delete_from_some(places, range, &mut deleted)
                 .map_err(AdminError::while_doing("delete series from the head"))?;
         }
-        self.sync().map_err(AdminError::while_doing("sync the log"))?;
-        Ok(deleted)
+        let end = match deleted.from_late {
+            true => self.write_late_log_anew(),
+            false => self.sync(),
+        };
+        end.map_err(AdminError::while_doing("bring a deletion to the disk"))?;
+        Ok(deleted.series)
     }
 
-    fn delete_from_some(&self, places: &[Place], range: TimeRange) -> io::Result<u64> {
+    fn delete_from_some(
+        &self,
+        places: &[Place],
+        range: TimeRange,
+        deleted: &mut Deleted,
+    ) -> io::Result<()> {
         let mut committer = self.committer.lock();
         let mut record = RecordBuilder::new();
         let mut going = Vec::new();
@@ -80,18 +98,36 @@ impl Db {
             let range = TimeRange::new(times.start.max(range.start), times.end.min(range.end));
             record.tombstone(series.number, range);
             going.push((place, range));
+            deleted.from_late |= series.late_times().is_some_and(|late| late.overlaps(&range));
             newest_commit = newest_commit.max(series.commit());
         }
         if going.is_empty() {
-            return Ok(0);
+            return Ok(());
         }
         committer.log_tombstones(&record)?;
         *self.log_end.lock() = committer.writer.position();
         self.head.snapshots.wait_for(newest_commit);
-        let deleted = going.iter().map(|&(place, range)| self.head.delete(place, range));
-        let deleted = deleted.fold(Ok(()), Result::and); // one that fails does not keep the others
-        deleted.map_err(|BadChunk| io::Error::other("a chunk in the head does not decode"))?;
-        Ok(going.len() as u64)
+        deleted.series += going.len() as u64;
+        let each = going.iter().map(|&(place, range)| self.head.delete(place, range));
+        let all = each.fold(Ok(()), Result::and); // one that fails does not keep the others
+        all.map_err(|BadChunk| io::Error::other("a chunk in the head does not decode"))
+    }
+
+    fn write_late_log_anew(&self) -> io::Result<()> {
+        let mut committer = self.committer.lock();
+        let mut left = PointRecords::default();
+        self.head
+            .each_late(|series| {
+                for point in series.late_points()? {
+                    left.push(series.number, &point);
+                }
+                Ok(())
+            })
+            .map_err(|BadChunk| io::Error::other("late samples in the head do not decode"))?;
+        let first = committer.restart_late_log(&left)?;
+        drop(committer);
+        self.sync()?;
+        self.drop_late_log_before(first)
     }
 
     /// Writes every block that has deletions anew, without them.

@@ -13,7 +13,6 @@
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began. Who only looks
 //!   ([`Replay::looking`]) leaves it.
 
-mod deleted;
 mod read_ahead;
 mod segments;
 mod workers;
@@ -36,7 +35,6 @@ use crate::wal::record::{
     BadRecord, LabelPairs, LoggedMetadata, MetadataRecord, Record, SeriesRecord, holds_data,
 };
 use crate::wal::segment::SegmentReader;
-use deleted::Deleted;
 use read_ahead::{Damage, Stretch, read_ahead};
 pub(crate) use segments::LogSegments;
 use segments::Segment;
@@ -54,7 +52,6 @@ pub(crate) struct Replay<'a> {
     samples: u64,
     unknown: u64,
     passed_over: u64,
-    deleted: Deleted,
     is_late: bool,
 }
 
@@ -69,7 +66,6 @@ impl<'a> Replay<'a> {
             samples: 0,
             unknown: 0,
             passed_over: 0,
-            deleted: Deleted::default(),
             is_late: false,
         }
     }
@@ -224,20 +220,12 @@ impl Replay<'_> {
         for entry in entries {
             let (series, point) = entry?;
             self.samples += 1;
-            let is_past = !self.is_late && point.timestamp < valid_from;
-            if is_past && self.deleted.is_empty() {
+            if !self.is_late && point.timestamp < valid_from {
                 continue;
             }
-            let Some(place) = place_of(series) else {
-                self.unknown += u64::from(!is_past);
-                continue;
-            };
-            let is_gone = self.is_late && self.deleted.hides(place, &point);
-            if !self.is_late {
-                self.deleted.append(place, &point);
-            }
-            if !is_past && !is_gone {
-                workers.push(Routed { place, point });
+            match place_of(series) {
+                Some(place) => workers.push(Routed { place, point }),
+                None => self.unknown += 1,
             }
         }
         Ok(())
@@ -265,7 +253,7 @@ impl Replay<'_> {
     }
 
     fn tombstones(
-        &mut self,
+        &self,
         entries: TombstonesRecord<'_>,
         workers: &mut Workers<'_>,
     ) -> Result<(), BadRecord> {
@@ -274,10 +262,7 @@ impl Replay<'_> {
         let mut deletions = Vec::new();
         for entry in entries {
             let (series, range) = entry?;
-            if let Some(place) = place_of(series) {
-                self.deleted.delete(place, range);
-                deletions.push((place, range));
-            }
+            deletions.extend(place_of(series).map(|place| (place, range)));
         }
         workers.delete(&deletions);
         Ok(())

@@ -34,8 +34,7 @@ const HOUR: i64 = 3600 * 1000;
 const MINUTE: i64 = 60_000;
 
 fn open(options: &Options) -> Arc<Db> {
-    let metrics = Metrics::register(&Registry::new()).unwrap();
-    Db::open(options.clone(), metrics).unwrap()
+    crate::interop::open_unlocked(options)
 }
 
 fn fresh() -> (TempDir, Options) {

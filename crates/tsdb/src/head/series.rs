@@ -177,6 +177,11 @@ impl Series {
         self.out_of_order.as_mut().map_or(Ok(()), |samples| samples.prepare_to_leave(before))
     }
 
+    /// The times that are out of order.
+    pub(crate) fn late_times(&self) -> Option<TimeRange> {
+        self.out_of_order.as_ref().and_then(|samples| samples.times())
+    }
+
     /// All that is out of order.
     pub(crate) fn late_points(&self) -> Result<Vec<Point>, BadChunk> {
         self.out_of_order.as_ref().map_or(Ok(Vec::new()), |samples| samples.points())

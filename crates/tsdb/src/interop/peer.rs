@@ -44,6 +44,11 @@ impl Prometheus {
         Self::spawn(data, |_| String::new(), &[FEATURE, "--web.enable-remote-write-receiver"])
     }
 
+    /// Holds what is there, and is told what to do with it.
+    pub(super) fn with_admin_api(data: &Path) -> Self {
+        Self::spawn(data, |_| String::new(), &["--web.enable-admin-api"])
+    }
+
     fn spawn(data: &Path, config: impl Fn(u16) -> String, flags: &[&str]) -> Self {
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
         let config_dir = tempfile::tempdir().unwrap();
@@ -71,6 +76,15 @@ impl Prometheus {
     pub(super) fn get(&self, path: &str) -> Option<String> {
         let answer = self.ask(&format!("GET {path} HTTP/1.0\r\n\r\n"), &[])?;
         Some(answer.split_once("\r\n\r\n")?.1.to_owned())
+    }
+
+    /// The body of the answer, which must be a success.
+    pub(super) fn post(&self, path: &str) -> String {
+        let head = format!("POST {path} HTTP/1.0\r\nContent-Length: 0\r\n\r\n");
+        let answer = self.ask(&head, &[]).unwrap();
+        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+        assert!(head.contains(" 200 OK") || head.contains(" 204 No Content"), "{answer}");
+        body.to_owned()
     }
 
     fn ask(&self, head: &str, body: &[u8]) -> Option<String> {

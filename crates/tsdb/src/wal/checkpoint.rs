@@ -6,7 +6,7 @@
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
-use model::{TimeRange, Timestamp};
+use model::Timestamp;
 
 use super::compression::Compression;
 use super::record::points::PointRecords;
@@ -205,8 +205,7 @@ impl Copy {
         }
     }
 
-    /// Copies deletions behind what they delete. Of samples before `since` nothing is left to delete;
-    /// what is still to come of that time is new.
+    /// Copies deletions behind what they delete, those that reach to samples that are kept.
     fn tombstones(
         &mut self,
         entries: TombstonesRecord<'_>,
@@ -217,9 +216,8 @@ impl Copy {
         let mut record = RecordBuilder::new();
         for entry in entries {
             let (number, range) = entry.map_err(malformed)?;
-            let kept = TimeRange::new(range.start.max(since), range.end);
             if range.end >= since && keep(number) {
-                record.tombstone(number, if range == TimeRange::ALL { range } else { kept });
+                record.tombstone(number, range);
             }
         }
         if !record.is_empty() {

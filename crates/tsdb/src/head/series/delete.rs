@@ -14,17 +14,15 @@ impl Series {
     pub(crate) fn times(&self) -> Option<TimeRange> {
         let full = self.full.iter().map(FullChunk::range);
         let open = self.open.iter().map(|open| TimeRange::new(open.start, open.points.last_time()));
-        let late = self.out_of_order.iter().filter_map(|late| late.times());
         full.chain(open)
-            .chain(late)
+            .chain(self.late_times())
             .reduce(|a, b| TimeRange::new(a.start.min(b.start), a.end.max(b.end)))
     }
 
     /// Drops the samples within `range`. The caller makes sure that every reader sees all there is. An
     /// error leaves the series as it was.
     pub(crate) fn delete(&mut self, range: TimeRange) -> Result<(), BadChunk> {
-        let late = self.out_of_order.as_ref().and_then(|late| late.times());
-        if late.is_some_and(|times| times.overlaps(&range)) {
+        if self.late_times().is_some_and(|times| times.overlaps(&range)) {
             let late = without(self.late_points()?, &[range]);
             self.delete_in_order(range)?;
             self.out_of_order = OutOfOrder::new(&late).map(Box::new);
