@@ -3,7 +3,8 @@
 use std::io::Write;
 use std::path::Path;
 
-use tsdb::inspect::analysis::{Analysis, Ranked};
+use tsdb::inspect::analysis::Analysis;
+use tsdb::ranking::Ranked;
 
 use super::go_format::GoDuration;
 

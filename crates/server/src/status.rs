@@ -92,17 +92,7 @@ impl api::Status for Status {
     }
 
     fn tsdb(&self, limit: usize) -> TsdbStatus {
-        let db = &self.parts.db;
-        let mut status = cardinality::tables(db.as_ref(), limit).unwrap_or_else(|error| {
-            tracing::error!(%error, "count series");
-            TsdbStatus::default()
-        });
-        status.head_stats.num_series = db.series_count() as u64;
-        if let Some(range) = db.time_range() {
-            status.head_stats.min_time = range.start.as_millis();
-            status.head_stats.max_time = range.end.as_millis();
-        }
-        status
+        cardinality::status(self.parts.db.statistics(limit))
     }
 }
 

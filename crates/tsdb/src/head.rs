@@ -211,14 +211,10 @@ impl Head {
     }
 
     /// Calls `visit` for each series, shard by shard.
-    pub(crate) fn each_series<E>(
-        &self,
-        mut visit: impl FnMut(&Series) -> Result<(), E>,
-    ) -> Result<(), E> {
+    pub(crate) fn visit(&self, mut visit: impl FnMut(&Series)) {
         for shard in 0..SHARDS {
-            self.shard(shard).iter(shard).try_for_each(|(_, series)| visit(series))?;
+            self.shard(shard).iter(shard).for_each(|(_, series)| visit(series));
         }
-        Ok(())
     }
 
     /// Calls `visit` for each series with samples out of order, when every reader sees all that the

@@ -5,6 +5,7 @@ mod golden;
 mod histograms;
 mod inspect;
 mod peer;
+mod statistics;
 
 use std::collections::BTreeMap;
 use std::fs;

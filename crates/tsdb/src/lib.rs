@@ -23,7 +23,9 @@ mod codec;
 mod head;
 mod lock;
 mod mapped;
+pub mod ranking;
 mod replace;
+pub mod statistics;
 mod wal;
 
 #[cfg(test)]

@@ -81,14 +81,16 @@ impl Db {
     /// Where there are samples up to `until`.
     fn ranges_in_head(&self, until: Timestamp) -> Result<BTreeSet<AlignedRange>, BadChunk> {
         let mut ranges = BTreeSet::new();
-        self.head.each_series(|series| {
-            let late = series.late_points()?;
-            let late = late.iter().map(|point| point.timestamp);
-            let starts = series.chunk_starts().chain(late).filter(|&at| at <= until);
-            ranges.extend(starts.map(range_of)); // a chunk in order is in one range (SERIES-3)
-            Ok(())
-        })?;
-        Ok(ranges)
+        let mut outcome = Ok(());
+        self.head.visit(|series| match series.late_points() {
+            Ok(late) => {
+                let late = late.iter().map(|point| point.timestamp);
+                let starts = series.chunk_starts().chain(late).filter(|&at| at <= until);
+                ranges.extend(starts.map(range_of)); // a chunk in order is in one range (SERIES-3)
+            }
+            Err(bad) => outcome = Err(bad),
+        });
+        outcome.map(|()| ranges)
     }
 }
 

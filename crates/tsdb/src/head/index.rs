@@ -10,6 +10,7 @@
 use std::cmp::Ordering;
 use std::hash::{BuildHasher, Hasher, RandomState};
 use std::mem;
+use std::ops::Range;
 
 use hashbrown::HashTable;
 use model::{Labels, METRIC_NAME};
@@ -215,6 +216,17 @@ impl Index {
         let mut slots: Vec<Slot> = self.live.iter().map(Slot).collect();
         slots.sort_unstable_by(|&a, &b| self.compare(a, b));
         slots.into_iter().map(|slot| self.place(slot)).collect()
+    }
+
+    /// Name, value and number of series of those pairs whose ids are in `ids`; `None` behind the last.
+    pub(crate) fn pairs(
+        &self,
+        ids: Range<usize>,
+    ) -> Option<impl Iterator<Item = (&str, &str, u64)>> {
+        let end = ids.end.min(self.pairs.values.len());
+        let pairs = self.pairs.values.get(ids.start..end).filter(|pairs| !pairs.is_empty())?;
+        let name = |pair: &Pair| &*self.names.get(pair.name).text;
+        Some(pairs.iter().flatten().map(move |p| (name(p), &*p.value, p.postings.len())))
     }
 
     /// Every label name and value, in no order, some repeatedly.

@@ -81,6 +81,11 @@ impl OutOfOrder {
         Ok(merge(runs))
     }
 
+    /// What is in no chunk yet counts as one.
+    pub(crate) fn chunk_count(&self) -> usize {
+        self.chunks().count() + usize::from(!self.recent.is_empty())
+    }
+
     /// The times between which there is something.
     pub(crate) fn times(&self) -> Option<TimeRange> {
         let recent =

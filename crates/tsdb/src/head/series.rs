@@ -191,6 +191,11 @@ impl Series {
         self.out_of_order.as_ref().map_or(&[], |samples| samples.leaving())
     }
 
+    pub(crate) fn chunk_count(&self) -> usize {
+        let late = self.out_of_order.as_ref().map_or(0, |samples| samples.chunk_count());
+        self.full.len() + usize::from(self.open.is_some()) + late
+    }
+
     /// When the chunks in order begin.
     pub(crate) fn chunk_starts(&self) -> impl Iterator<Item = Timestamp> {
         let full = self.full.iter().map(|chunk| chunk.start);
