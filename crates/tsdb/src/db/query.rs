@@ -38,9 +38,12 @@ impl Query for Db {
     fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
         let mut values = BTreeSet::new();
         if self.head_overlaps(query.range) {
-            let index = self.head.index.read();
-            let among = index.select_any(&query.matcher_sets);
-            values.extend(index.label_values(name, among.as_ref()).into_iter().map(str::to_owned));
+            let in_head: Vec<String> = {
+                let index = self.head.index.read(); // sorting takes longer
+                let among = index.select_any(&query.matcher_sets);
+                index.label_values(name, among.as_ref()).into_iter().map(str::to_owned).collect()
+            };
+            values.extend(in_head);
         }
         for block in self.blocks.overlapping(query.range) {
             let among = select_any(&block, &query.matcher_sets)?;

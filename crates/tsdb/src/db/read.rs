@@ -10,23 +10,24 @@ use crate::chunk::merge::merge;
 use crate::chunk::xor::BadChunk;
 use crate::chunk::{Points, XOR, XorSamples};
 use crate::head::full_chunk::FullChunk;
-use crate::head::index::Index;
 use crate::head::series::{Series, Visible};
 use crate::head::{Head, Place, Slot};
+
+/// New series, which wait for the index, get their turn after so many have been labelled.
+const LABELLED_AT_ONCE: usize = 4096;
 
 /// A consistent cut of some series (QUERY-1). Full chunks are shared with the head; of open chunks
 /// it has a copy, which later appends do not change.
 #[derive(Debug)]
 pub(crate) struct HeadSet {
     range: TimeRange,
-    series: Vec<CutSeries>,
+    series: Vec<(Labels, CutSeries)>,
     full: Vec<FullChunk>,
     open: Vec<u8>,
 }
 
 #[derive(Debug)]
 struct CutSeries {
-    labels: Labels,
     /// In order: no later than what was visible.
     range: TimeRange,
     full: Range<usize>,
@@ -44,10 +45,9 @@ struct Late {
 
 pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
     let snapshot = head.snapshots.begin();
-    let index = head.index.read();
     let mut picked = Vec::new();
     let mut set = HeadSet::new(selection.range);
-    for place in places(&index, selection) {
+    for place in places(head, selection) {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
         if let Some(cut) = set.cut(series, series.visible_at(snapshot.cut)) {
@@ -55,12 +55,7 @@ pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
         }
     }
     drop(snapshot);
-    picked.sort_unstable_by(|(a, _), (b, _)| index.compare(a.slot, b.slot));
-    set.series.extend(
-        picked
-            .into_iter()
-            .filter_map(|(place, cut)| Some(CutSeries { labels: index.labels(place)?, ..cut })),
-    );
+    set.series = labelled(head, picked);
     set
 }
 
@@ -70,11 +65,10 @@ pub(super) fn latest(
     selection: &Selection,
 ) -> Result<Vec<(Labels, Sample)>, QueryError> {
     let snapshot = head.snapshots.begin();
-    let index = head.index.read();
     let mut found = Vec::new();
     let mut set = HeadSet::new(selection.range);
     let mut columns = Columns::default();
-    for place in places(&index, selection) {
+    for place in places(head, selection) {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
         let visible = series.visible_at(snapshot.cut);
@@ -91,22 +85,40 @@ pub(super) fn latest(
         } else if let Some(cut) = set.cut(series, visible) {
             drop(shard);
             columns.clear();
-            set.read_series(&cut, &mut columns)
-                .map_err(|BadChunk| corrupt(&index.labels(place).unwrap_or_default()))?;
+            set.read_series(&cut, &mut columns).map_err(|BadChunk| {
+                corrupt(&head.index.read().labels(place).unwrap_or_default())
+            })?;
             found.extend(newest_float(&columns).map(|newest| (place, newest)));
             set.full.clear();
             set.open.clear();
         }
     }
     drop(snapshot);
-    found.sort_unstable_by(|(a, _), (b, _)| index.compare(a.slot, b.slot));
-    let labelled =
-        found.into_iter().filter_map(|(place, sample)| Some((index.labels(place)?, sample)));
-    Ok(labelled.collect())
+    Ok(labelled(head, found))
 }
 
-fn places(index: &Index, selection: &Selection) -> Vec<Place> {
+fn places(head: &Head, selection: &Selection) -> Vec<Place> {
+    let index = head.index.read();
     index.select(&selection.matchers).iter().map(|slot| index.place(Slot(slot))).collect()
+}
+
+/// Puts labels in the place of places, and sorts by them. A series that left the head meanwhile is left
+/// out: what was cut of it is in a block by now.
+fn labelled<T>(head: &Head, picked: Vec<(Place, T)>) -> Vec<(Labels, T)> {
+    let mut labelled = Vec::with_capacity(picked.len());
+    let is_one_run = picked.len() <= LABELLED_AT_ONCE;
+    let mut picked = picked.into_iter();
+    while !picked.as_slice().is_empty() {
+        let mut run: Vec<_> = picked.by_ref().take(LABELLED_AT_ONCE).collect();
+        let index = head.index.read();
+        run.sort_unstable_by(|(a, _), (b, _)| index.compare(a.slot, b.slot));
+        let run = run.into_iter();
+        labelled.extend(run.filter_map(|(place, cut)| Some((index.labels(place)?, cut))));
+    }
+    if !is_one_run {
+        labelled.sort_by(|(a, _), (b, _)| a.cmp(b)); // finds the runs, and only merges them
+    }
+    labelled
 }
 
 impl HeadSet {
@@ -134,7 +146,6 @@ impl HeadSet {
         };
         let has_late = !late.chunks.is_empty() || !late.points.is_empty();
         let cut = CutSeries {
-            labels: Labels::empty(),
             range: range.unwrap_or(self.range),
             full: full_start..self.full.len(),
             open: open_start..self.open.len(),
@@ -183,8 +194,8 @@ impl HeadSet {
 
     /// What [`SeriesSet::read`] gives, as points.
     pub(crate) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
-        let series = &self.series[index];
-        self.points(series).map_err(|BadChunk| corrupt(&series.labels))
+        let (labels, series) = &self.series[index];
+        self.points(series).map_err(|BadChunk| corrupt(labels))
     }
 }
 
@@ -194,12 +205,12 @@ impl SeriesSet for HeadSet {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        self.series[index].labels.clone()
+        self.series[index].0.clone()
     }
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {
-        let series = &self.series[index];
-        self.read_series(series, columns).map_err(|BadChunk| corrupt(&series.labels))
+        let (labels, series) = &self.series[index];
+        self.read_series(series, columns).map_err(|BadChunk| corrupt(labels))
     }
 }
 

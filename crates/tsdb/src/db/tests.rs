@@ -211,6 +211,23 @@ fn a_selection_gives_the_matching_series_sorted_and_cut_to_its_range() {
     assert_eq!(select(&db, later, vec![]), Contents::new());
 }
 
+/// QUERY-2: though labels are made of some thousand series at a time.
+#[test]
+fn a_selection_of_many_series_is_sorted() {
+    const SERIES: usize = 20_000;
+    let (_dir, options) = fresh();
+    let db = open(&options);
+    let names: Vec<String> = (0..SERIES).map(|i| (i * 7919 % SERIES).to_string()).collect();
+    let samples: Vec<_> = names.iter().map(|name| (name.as_str(), at(1, 1.0))).collect();
+    append(&db, &samples).unwrap();
+    let sorted: Vec<Labels> = contents_of(&samples).into_keys().collect();
+    let selection = Selection::new(TimeRange::ALL, vec![]);
+    let set = db.select(&selection).unwrap();
+    assert!((0..set.len()).map(|index| set.labels(index)).eq(sorted.iter().cloned()));
+    let latest = db.latest(&selection).unwrap();
+    assert!(latest.into_iter().map(|(labels, _)| labels).eq(sorted));
+}
+
 /// QUERY-1.
 #[test]
 fn a_selection_does_not_see_what_is_appended_later() {
