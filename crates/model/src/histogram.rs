@@ -10,6 +10,7 @@
 //!   lower resolution of the two.
 //! - Source: Prometheus `model/histogram/float_histogram.go`.
 
+mod bounds;
 pub mod observed;
 pub mod spans;
 
@@ -19,6 +20,8 @@ use std::sync::Arc;
 use crate::number::General;
 
 pub use observed::{Histogram, InvalidHistogram};
+
+use bounds::exponential_bound;
 
 /// The schema of histograms whose bounds are listed one by one.
 pub const CUSTOM_BUCKETS_SCHEMA: i32 = -53;
@@ -535,22 +538,6 @@ impl BucketRange {
         let right = if self.upper_inclusive { ']' } else { ')' };
         write!(f, "{left}{},{}{right}:{count}", General(self.lower), General(self.upper))
     }
-}
-
-/// `2^(index/2^schema)`; the bucket of the largest floats ends at the largest float.
-fn exponential_bound(index: i32, schema: i32) -> f64 {
-    let (whole, fraction) = if schema < 0 {
-        (i64::from(index) << -schema, 0.0)
-    } else {
-        let steps = 1 << schema;
-        (i64::from(index >> schema), f64::from(index & (steps - 1)) / f64::from(steps))
-    };
-    if whole == 1024 && fraction == 0.0 {
-        return f64::MAX;
-    }
-    // Two factors, since 2^-1074 and the like are floats and 2^1074 is not.
-    let exponent = whole.clamp(-2200, 2200) as i32;
-    fraction.exp2() * 2f64.powi(exponent / 2) * 2f64.powi(exponent - exponent / 2)
 }
 
 fn common_bounds(a: &[f64], b: &[f64]) -> Arc<[f64]> {
