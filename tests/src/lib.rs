@@ -70,11 +70,16 @@ impl Lab {
             .await
     }
 
-    /// Starts a real Prometheus with the configuration given, and waits until it is ready.
+    /// Starts a real Prometheus with the configuration given, and waits until it is ready. It takes
+    /// samples of all kinds.
     pub async fn prometheus(&self, name: &str, config: &str) -> anyhow::Result<Server> {
         let port = ports::free()?;
-        self.start(programs::prometheus(name, port, &self.peers, &self.directory), port, config)
-            .await
+        let mut program = programs::prometheus(name, port, &self.peers, &self.directory);
+        program.arguments.extend([
+            "--enable-feature=native-histograms,exemplar-storage".to_owned(),
+            "--web.enable-remote-write-receiver".to_owned(),
+        ]);
+        self.start(program, port, config).await
     }
 
     async fn start(&self, program: Program, port: u16, config: &str) -> anyhow::Result<Server> {
