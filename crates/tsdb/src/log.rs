@@ -48,6 +48,15 @@ impl FromStr for LogPosition {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LogSeries(pub u64);
 
+impl LogSeries {
+    /// Nobody counts further than this: a log with larger numbers does not tell which are free.
+    const COUNTED_MAX: u64 = 1 << 62;
+
+    pub(crate) const fn is_counted(self) -> bool {
+        self.0 <= Self::COUNTED_MAX
+    }
+}
+
 /// Something that was appended to a series.
 #[derive(Clone, Debug, PartialEq)]
 pub struct LogEntry {

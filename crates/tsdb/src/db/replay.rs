@@ -12,6 +12,8 @@
 //!   reported by file and offset, and counted, in bytes and records.
 //! - REPLAY-2: after replay no segment has damage: it was cut off where it began. Who only looks
 //!   ([`Replay::looking`]) leaves it.
+//! - REPLAY-3: no new series gets a number that the log has for anything, even where the log has lost
+//!   the series of that number: it would get that one's samples at the next start.
 
 mod read_ahead;
 mod segments;
@@ -52,6 +54,8 @@ pub(crate) struct Replay<'a> {
     samples: u64,
     unknown: u64,
     passed_over: u64,
+    /// The largest number of a series in the log.
+    newest_number: LogSeries,
     is_late: bool,
 }
 
@@ -66,6 +70,7 @@ impl<'a> Replay<'a> {
             samples: 0,
             unknown: 0,
             passed_over: 0,
+            newest_number: LogSeries(0),
             is_late: false,
         }
     }
@@ -117,6 +122,7 @@ impl<'a> Replay<'a> {
                 }
             }
             workers.finish(head);
+            head.index.write().avoid_number(self.newest_number); // REPLAY-3
             Ok(())
         })
     }
@@ -190,6 +196,12 @@ impl Replay<'_> {
         }
     }
 
+    fn met(&mut self, number: LogSeries) {
+        if number.is_counted() {
+            self.newest_number = self.newest_number.max(number);
+        }
+    }
+
     fn wants(&self, labels: &LabelPairs<'_>) -> bool {
         let value =
             |name: &str| labels.iter().find(|pair| pair.0 == name).map_or("", |pair| pair.1);
@@ -197,10 +209,11 @@ impl Replay<'_> {
         self.looks_at.is_none_or(|sets| sets.iter().any(meets))
     }
 
-    fn series(&self, entries: SeriesRecord<'_>) -> Result<(), BadRecord> {
+    fn series(&mut self, entries: SeriesRecord<'_>) -> Result<(), BadRecord> {
         let mut index = self.head.index.write();
         for entry in entries {
             let (number, labels) = entry?;
+            self.met(number);
             if !labels.is_empty() && self.wants(&labels) {
                 let place = self.head.series_in(&mut index, labels, Some(number));
                 index.add_alias(number, place);
@@ -220,6 +233,7 @@ impl Replay<'_> {
         for entry in entries {
             let (series, point) = entry?;
             self.samples += 1;
+            self.met(series);
             if !self.is_late && point.timestamp < valid_from {
                 continue;
             }
@@ -238,6 +252,7 @@ impl Replay<'_> {
         let valid_from = self.head.bounds.valid_from();
         for logged in entries {
             let LoggedExemplar { series, exemplar } = logged?;
+            self.met(series);
             if exemplar.timestamp < valid_from {
                 continue;
             }
@@ -253,7 +268,7 @@ impl Replay<'_> {
     }
 
     fn tombstones(
-        &self,
+        &mut self,
         entries: TombstonesRecord<'_>,
         workers: &mut Workers<'_>,
     ) -> Result<(), BadRecord> {
@@ -262,15 +277,17 @@ impl Replay<'_> {
         let mut deletions = Vec::new();
         for entry in entries {
             let (series, range) = entry?;
+            self.met(series);
             deletions.extend(place_of(series).map(|place| (place, range)));
         }
         workers.delete(&deletions);
         Ok(())
     }
 
-    fn metadata(&self, entries: MetadataRecord<'_>) -> Result<(), BadRecord> {
+    fn metadata(&mut self, entries: MetadataRecord<'_>) -> Result<(), BadRecord> {
         for entry in entries {
             let LoggedMetadata { series, family, metadata } = entry?;
+            self.met(series);
             let labels = self.head.index.read().labels_of_number(series);
             let metric = labels.as_ref().map(Labels::metric_name);
             if let Some(family) = family.as_deref().or(metric) {

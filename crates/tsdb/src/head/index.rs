@@ -331,6 +331,11 @@ impl Index {
         self.numbers.take_next()
     }
 
+    /// No series that is new gets `number`.
+    pub(crate) fn avoid_number(&mut self, number: LogSeries) {
+        self.numbers.avoid(number);
+    }
+
     /// Makes `number`, too, a name of the series at `place`.
     pub(crate) fn add_alias(&mut self, number: LogSeries, place: Place) {
         self.numbers.add_alias(number, place.slot);

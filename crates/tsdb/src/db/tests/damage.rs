@@ -165,3 +165,24 @@ fn damage_to_any_file_of_the_logs_costs_the_rest_of_that_file() {
     });
     outcome.unwrap();
 }
+
+/// REPLAY-3.
+#[test]
+fn a_new_series_never_gets_what_the_log_has_of_a_lost_one() {
+    let (dir, mut options) = fresh();
+    options.out_of_order_window = Duration::from_secs(2 * 3600);
+    let db = open(&options);
+    append(&db, &[("a", at(HOUR, 1.0))]).unwrap();
+    let LogPosition { segment, offset } = db.log_end();
+    append(&db, &[("lost", at(HOUR, 2.0)), ("lost", at(HOUR - MINUTE, 2.0))]).unwrap();
+    drop(db);
+    // Power failed when the disk had the end of the late log, but not that of the log.
+    let path = segment_path(&dir.path().join("wal"), segment);
+    fs::OpenOptions::new().write(true).open(path).unwrap().set_len(offset).unwrap();
+    let db = open(&options);
+    append(&db, &[("new", at(HOUR + MINUTE, 3.0))]).unwrap();
+    let expect = contents_of(&[("a", at(HOUR, 1.0)), ("new", at(HOUR + MINUTE, 3.0))]);
+    assert_eq!(contents(&db), expect);
+    drop(db);
+    assert_eq!(contents(&open(&options)), expect);
+}

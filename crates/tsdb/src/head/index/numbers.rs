@@ -71,8 +71,15 @@ impl Numbers {
 
     pub(super) const fn take_next(&mut self) -> LogSeries {
         let number = LogSeries(self.next);
-        self.next = self.next.wrapping_add(1);
+        self.next += 1;
         number
+    }
+
+    /// No series that is new gets `number`.
+    pub(super) fn avoid(&mut self, number: LogSeries) {
+        if number.is_counted() {
+            self.next = self.next.max(number.0 + 1);
+        }
     }
 
     pub(super) fn slot(&self, number: LogSeries) -> Option<Slot> {
@@ -143,7 +150,7 @@ impl Numbers {
 
     /// Gives what was there before.
     fn put(&mut self, number: LogSeries, slot: Slot) -> u32 {
-        self.next = self.next.max(number.0.saturating_add(1));
+        self.avoid(number);
         let (at, within) = page_of(number);
         let page = *self.directory.entry(at).or_insert_with(|| {
             self.free.pop().unwrap_or_else(|| {
@@ -222,5 +229,21 @@ mod tests {
             }
             prop_assert!(numbers.is_empty());
         }
+    }
+
+    #[test]
+    fn new_numbers_are_larger_than_all_that_anybody_counted_to() {
+        #[track_caller]
+        fn check(avoided: &[u64], expect: u64) {
+            let mut numbers = Numbers::new();
+            avoided.iter().for_each(|&number| numbers.avoid(LogSeries(number)));
+            assert_eq!(numbers.take_next(), LogSeries(expect), "{avoided:?}");
+            assert_eq!(numbers.take_next(), LogSeries(expect + 1), "{avoided:?}");
+        }
+        check(&[], 1);
+        check(&[7, 3], 8);
+        check(&[3, u64::MAX], 4);
+        check(&[1 << 62], (1 << 62) + 1);
+        check(&[3, (1 << 62) + 1], 4);
     }
 }
