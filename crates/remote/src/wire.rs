@@ -77,7 +77,7 @@ impl<'a> Reader<'a> {
     }
 
     /// The next field, or `None` at the end. Groups are skipped.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn field(&mut self) -> Result<Option<Field<'a>>, Malformed> {
         loop {
             if self.at == self.bytes.len() {
@@ -98,13 +98,15 @@ impl<'a> Reader<'a> {
     /// each: a few instructions for one, where [`Reader::field`] reads whatever may come.
     #[inline]
     pub(crate) fn skip_short(&mut self, number: u32) {
-        while let Some(&[key, length]) = self.bytes[self.at..].first_chunk()
+        let mut rest = &self.bytes[self.at..];
+        while let Some((&[key, length], after)) = rest.split_first_chunk()
             && u32::from(key) == number << 3 | 2
             && length < 0x80
-            && self.at + 2 + usize::from(length) <= self.bytes.len()
+            && let Some(after) = after.get(usize::from(length)..)
         {
-            self.at += 2 + usize::from(length);
+            rest = after;
         }
+        self.at = self.bytes.len() - rest.len();
     }
 
     /// A bare varint, as packed fields hold them; `None` at the end.
@@ -112,7 +114,7 @@ impl<'a> Reader<'a> {
         if self.at == self.bytes.len() { Ok(None) } else { self.varint().map(Some) }
     }
 
-    #[inline]
+    #[inline(always)]
     fn key(&mut self) -> Result<(u32, u8), Malformed> {
         let offset = self.base + self.at;
         let key = self.varint()?;
@@ -122,7 +124,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn value(&mut self, wire_type: u8, offset: usize) -> Result<Value<'a>, Malformed> {
         Ok(match wire_type {
             0 => Value::Varint(self.varint()?),
@@ -142,7 +144,7 @@ impl<'a> Reader<'a> {
         })
     }
 
-    #[inline]
+    #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let start = self.at;
         if let Some(&byte) = self.bytes.get(start)
@@ -166,7 +168,7 @@ impl<'a> Reader<'a> {
         Err(Malformed { offset: self.base + start, what })
     }
 
-    #[inline]
+    #[inline(always)]
     fn take(&mut self, length: usize) -> Result<&'a [u8], Malformed> {
         match self.bytes[self.at..].get(..length) {
             Some(taken) => {
@@ -177,7 +179,7 @@ impl<'a> Reader<'a> {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn array<const N: usize>(&mut self) -> Result<[u8; N], Malformed> {
         let taken = self.take(N)?;
         Ok(taken.try_into().expect("take gives exactly what was asked for"))
