@@ -18,7 +18,7 @@ pub fn xor_chunk(samples: &[Sample]) -> Vec<u8> {
     let (&first, rest) = samples.split_first().expect("a chunk has samples");
     let mut chunk = XorChunk::new(first);
     rest.iter().for_each(|&sample| chunk.push(sample));
-    chunk.bytes().to_vec()
+    chunk.to_bytes()
 }
 
 /// Decodes all of what [`xor_chunk`] made.

@@ -71,7 +71,7 @@ impl Chunk {
         match self {
             Self::Floats(chunk) => chunk.len() >= SAMPLES_WANTED,
             Self::Histograms(chunk) => {
-                chunk.len() >= HISTOGRAMS_MIN && chunk.bytes().len() >= HISTOGRAM_BYTES_WANTED
+                chunk.len() >= HISTOGRAMS_MIN && chunk.byte_len() >= HISTOGRAM_BYTES_WANTED
             }
         }
     }
@@ -98,10 +98,19 @@ impl Chunk {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    /// Appends the chunk as it is now to `out`.
+    pub(crate) fn copy_to(&self, out: &mut Vec<u8>) {
         match self {
-            Self::Floats(chunk) => chunk.bytes(),
-            Self::Histograms(chunk) => chunk.bytes(),
+            Self::Floats(chunk) => chunk.copy_to(out),
+            Self::Histograms(chunk) => chunk.copy_to(out),
+        }
+    }
+
+    /// The chunk as it is now.
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        match self {
+            Self::Floats(chunk) => chunk.to_bytes(),
+            Self::Histograms(chunk) => chunk.to_bytes(),
         }
     }
 }

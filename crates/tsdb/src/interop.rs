@@ -166,7 +166,7 @@ fn our_chunks_are_prometheus_chunks_bit_for_bit() {
             while let Some(sample) = rest.next().unwrap() {
                 ours.push(sample);
             }
-            assert_eq!(ours.bytes(), golden);
+            assert_eq!(ours.to_bytes(), golden);
             samples += ours.len();
         }
     }

@@ -1,32 +1,54 @@
 //! Bits within bytes, most significant first.
 
-/// Appends to `bytes`; the last byte has `free` unused low bits.
+/// Appends to `bytes`, a word at a time: most samples of most series take a few bits, and reach no
+/// other memory than what holds the writer.
 #[derive(Clone, Debug, Default)]
 pub(super) struct BitWriter {
     pub(super) bytes: Vec<u8>,
-    free: u8,
+    /// What follows `bytes`, from the highest bit on; the rest is zero.
+    word: u64,
+    filled: u8, // below 64
 }
 
 impl BitWriter {
     /// Starts after whole bytes.
     pub(super) const fn after(bytes: Vec<u8>) -> Self {
-        Self { bytes, free: 0 }
+        Self { bytes, word: 0, filled: 0 }
     }
 
     /// Appends the low `count` bits of `value`; `count` is 1 to 64.
+    #[inline]
     pub(super) fn put(&mut self, value: u64, count: u32) {
-        let mut left = count;
-        while left > 0 {
-            if self.free == 0 {
-                self.bytes.push(0);
-                self.free = 8;
-            }
-            let taken = left.min(u32::from(self.free));
-            let bits = ((value >> (left - taken)) & low_bits(taken)) as u8;
-            self.free -= taken as u8;
-            *self.bytes.last_mut().expect("a byte was pushed") |= bits << self.free;
-            left -= taken;
+        let value = value & low_bits(count);
+        let free = 64 - u32::from(self.filled);
+        if count < free {
+            self.word |= value << (free - count);
+            self.filled += count as u8;
+            return;
         }
+        let left = count - free;
+        self.word |= value >> left;
+        self.bytes.extend_from_slice(&self.word.to_be_bytes());
+        self.word = value.checked_shl(64 - left).unwrap_or(0);
+        self.filled = left as u8;
+    }
+
+    /// The length of what was written, in bytes.
+    pub(super) fn len(&self) -> usize {
+        self.bytes.len() + usize::from(self.filled).div_ceil(8)
+    }
+
+    /// Appends what was written to `out`.
+    pub(super) fn copy_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.bytes);
+        let left = usize::from(self.filled).div_ceil(8);
+        out.extend_from_slice(&self.word.to_be_bytes()[..left]);
+    }
+
+    pub(super) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(self.len());
+        self.copy_to(&mut bytes);
+        bytes
     }
 }
 

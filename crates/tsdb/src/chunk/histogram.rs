@@ -29,6 +29,8 @@ use model::{Histogram, Timestamp};
 pub(crate) use samples::HistogramSamples;
 use writer::Writer;
 
+use super::bits::BitWriter;
+
 /// Encodings as blocks say them: of whole counts and of fractional ones.
 const INTEGER: u8 = 2;
 const FLOAT: u8 = 3;
@@ -104,8 +106,10 @@ impl HistogramChunk {
     }
 
     pub(crate) fn len(&self) -> usize {
-        let bytes = self.bytes();
-        usize::from(u16::from_be_bytes([bytes[0], bytes[1]]))
+        match &self.writer {
+            AnyWriter::Integer(writer) => writer.len(),
+            AnyWriter::Float(writer) => writer.len(),
+        }
     }
 
     pub(crate) const fn last(&self) -> (Timestamp, &Arc<Histogram>) {
@@ -119,10 +123,23 @@ impl HistogramChunk {
         }
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
+    pub(crate) fn byte_len(&self) -> usize {
+        self.out().len()
+    }
+
+    /// Appends the chunk as it is now to `out` (CHUNK-4).
+    pub(crate) fn copy_to(&self, out: &mut Vec<u8>) {
+        self.out().copy_to(out);
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        self.out().to_bytes()
+    }
+
+    const fn out(&self) -> &BitWriter {
         match &self.writer {
-            AnyWriter::Integer(writer) => writer.bytes(),
-            AnyWriter::Float(writer) => writer.bytes(),
+            AnyWriter::Integer(writer) => writer.out(),
+            AnyWriter::Float(writer) => writer.out(),
         }
     }
 }

@@ -81,11 +81,12 @@ mod tests {
             let (mut signed, mut unsigned) = (BitWriter::default(), BitWriter::default());
             signed.put_signed(value);
             unsigned.put_unsigned(value.cast_unsigned());
-            let mut reader = BitReader::new(&signed.bytes);
+            let (signed, unsigned) = (signed.to_bytes(), unsigned.to_bytes());
+            let mut reader = BitReader::new(&signed);
             assert_eq!(reader.take_signed(), Some(value));
-            assert_eq!(8 * signed.bytes.len() as u64 - reader.bits_left(), bits, "{value}");
+            assert_eq!(8 * signed.len() as u64 - reader.bits_left(), bits, "{value}");
             if value > 0 {
-                assert!(unsigned.bytes.len() <= signed.bytes.len());
+                assert!(unsigned.len() <= signed.len());
             }
         }
         check(0, 1);
@@ -109,7 +110,8 @@ mod tests {
             let mut writer = BitWriter::default();
             writer.put_signed(signed);
             writer.put_unsigned(unsigned);
-            let mut reader = BitReader::new(&writer.bytes);
+            let bytes = writer.to_bytes();
+            let mut reader = BitReader::new(&bytes);
             prop_assert_eq!(reader.take_signed(), Some(signed));
             prop_assert_eq!(reader.take_unsigned(), Some(unsigned));
             prop_assert!(reader.bits_left() < 8);

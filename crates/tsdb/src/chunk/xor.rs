@@ -6,7 +6,7 @@
 //! value := the difference to the value before, see `difference`
 //! ```
 //! - CHUNK-1: timestamps rise strictly; at most [`SAMPLES_MAX`] samples.
-//! - CHUNK-2: the bytes of a chunk's first n samples never change: a copy taken at any time decodes.
+//! - CHUNK-2: the bytes of a chunk's first n samples never change, but for those of `count`.
 //! - Source: Prometheus `tsdb/docs/format/chunks.md`, `tsdb/chunkenc/xor.go`. A dod of n bits lies
 //!   in `-(2^(n-1) - 1) ..= 2^(n-1)`, which is not two's complement.
 
@@ -22,7 +22,9 @@ const DOD_WIDTHS: [(u32, u64, u32); 3] = [(14, 0b10, 2), (17, 0b110, 3), (20, 0b
 /// A chunk that is being written.
 #[derive(Clone, Debug)]
 pub(crate) struct XorChunk {
+    /// What follows `count`.
     out: BitWriter,
+    count: u16,
     last: Sample,
     delta: u64,
     window: Option<Window>,
@@ -30,39 +32,47 @@ pub(crate) struct XorChunk {
 
 impl XorChunk {
     pub(crate) fn new(first: Sample) -> Self {
-        let mut bytes = vec![0, 1];
+        let mut bytes = Vec::new();
         put_varint(&mut bytes, first.timestamp.as_millis());
         bytes.extend(first.value.to_bits().to_be_bytes());
-        Self { out: BitWriter::after(bytes), last: first, delta: 0, window: None }
+        Self { out: BitWriter::after(bytes), count: 1, last: first, delta: 0, window: None }
     }
 
     /// Appends a sample that is newer than the last one (CHUNK-1).
+    #[inline]
     pub(crate) fn push(&mut self, sample: Sample) {
-        let count = self.len();
-        debug_assert!(sample.timestamp > self.last.timestamp && count < SAMPLES_MAX);
+        debug_assert!(sample.timestamp > self.last.timestamp && self.len() < SAMPLES_MAX);
         let (now, before) = (sample.timestamp.as_millis(), self.last.timestamp.as_millis());
         let delta = now.wrapping_sub(before).cast_unsigned();
-        if count == 1 {
+        if self.count == 1 {
             put_uvarint(&mut self.out.bytes, delta); // on a byte's border: only whole bytes so far
         } else {
             self.put_dod(delta.wrapping_sub(self.delta).cast_signed());
         }
         let xor = sample.value.to_bits() ^ self.last.value.to_bits();
         self.out.put_difference(xor, &mut self.window);
-        self.out.bytes[..2].copy_from_slice(&(count as u16 + 1).to_be_bytes());
+        self.count += 1;
         (self.last, self.delta) = (sample, delta);
     }
 
-    pub(crate) fn len(&self) -> usize {
-        usize::from(u16::from_be_bytes([self.out.bytes[0], self.out.bytes[1]]))
+    pub(crate) const fn len(&self) -> usize {
+        self.count as usize
     }
 
     pub(crate) const fn last(&self) -> Sample {
         self.last
     }
 
-    pub(crate) fn bytes(&self) -> &[u8] {
-        &self.out.bytes
+    /// Appends the chunk as it is now to `out` (CHUNK-2).
+    pub(crate) fn copy_to(&self, out: &mut Vec<u8>) {
+        out.extend_from_slice(&self.count.to_be_bytes());
+        self.out.copy_to(out);
+    }
+
+    pub(crate) fn to_bytes(&self) -> Vec<u8> {
+        let mut bytes = Vec::with_capacity(2 + self.out.len());
+        self.copy_to(&mut bytes);
+        bytes
     }
 
     fn put_dod(&mut self, dod: i64) {

@@ -136,7 +136,7 @@ impl HeadSet {
         if let Some(range) = range {
             self.full.extend_from_slice(series.full_chunks(range));
             if let Some(open) = series.open_chunk(range) {
-                self.open.extend_from_slice(open.bytes());
+                open.copy_to(&mut self.open);
                 open_encoding = open.encoding();
             }
         }

@@ -24,7 +24,7 @@ enum ChunkBytes {
 
 impl FullChunk {
     pub(crate) fn new(start: Timestamp, chunk: &Chunk) -> Self {
-        let bytes = ChunkBytes::Heap(chunk.bytes().into());
+        let bytes = ChunkBytes::Heap(chunk.to_bytes().into());
         Self { start, end: chunk.last_time(), bytes, encoding: chunk.encoding() }
     }
 

@@ -138,7 +138,7 @@ impl Series {
             Some(open) if open.start <= at => match open.points.last_time() {
                 last if last == at => Some(open.points.last_value()),
                 last if last < at => None,
-                _ => value_at(open.points.encoding(), open.points.bytes(), at),
+                _ => value_at(open.points.encoding(), &open.points.to_bytes(), at),
             },
             _ => {
                 let after = self.full.partition_point(|chunk| chunk.end < at);

@@ -104,7 +104,7 @@ fn chunks_of(series: fn(u64) -> Histogram) -> Vec<(u8, Vec<u8>)> {
             chunks.push(HistogramChunk::new(at, &histogram, chunks.last()));
         }
     }
-    chunks.iter().map(|chunk| (chunk.encoding(), chunk.bytes().to_vec())).collect()
+    chunks.iter().map(|chunk| (chunk.encoding(), chunk.to_bytes())).collect()
 }
 
 /// The chunks of each series in a file of the head: those that are full.

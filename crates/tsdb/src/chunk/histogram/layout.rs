@@ -198,7 +198,7 @@ mod tests {
             out.put_unsigned(0);
             out.put_unsigned(bounds);
             out.put(0, 64);
-            let layout = Layout::take(&mut BitReader::new(&out.bytes));
+            let layout = Layout::take(&mut BitReader::new(&out.to_bytes()));
             assert_eq!(layout.is_some(), expect, "{layout:?}");
         }
         check(0, 60, 0, true);
@@ -215,14 +215,15 @@ mod tests {
             let (mut bound, mut threshold) = (BitWriter::default(), BitWriter::default());
             put_bound(&mut bound, value);
             put_threshold(&mut threshold, value);
+            let (bound, threshold) = (bound.to_bytes(), threshold.to_bytes());
             let bits =
                 |bytes: &[u8], reader: &BitReader<'_>| 8 * bytes.len() as u64 - reader.bits_left();
-            let mut reader = BitReader::new(&bound.bytes);
+            let mut reader = BitReader::new(&bound);
             assert_eq!(take_bound(&mut reader), Some(value));
-            assert_eq!(bits(&bound.bytes, &reader), bound_bits, "bound {value}");
-            let mut reader = BitReader::new(&threshold.bytes);
+            assert_eq!(bits(&bound, &reader), bound_bits, "bound {value}");
+            let mut reader = BitReader::new(&threshold);
             assert_eq!(take_threshold(&mut reader), Some(value));
-            assert_eq!(bits(&threshold.bytes, &reader), threshold_bits, "threshold {value}");
+            assert_eq!(bits(&threshold, &reader), threshold_bits, "threshold {value}");
         }
         check(0.0, 5, 8);
         check(0.005, 5, 72);
@@ -250,7 +251,7 @@ mod tests {
             let mut out = BitWriter::default();
             layout.put(&mut out);
             out.put(0, 64);
-            let read = Layout::take(&mut BitReader::new(&out.bytes));
+            let read = Layout::take(&mut BitReader::new(&out.to_bytes()));
             assert_eq!(read.is_some(), expect, "{layout:?}");
         }
         check(|_| {}, true);

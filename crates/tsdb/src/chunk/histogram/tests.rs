@@ -34,7 +34,7 @@ fn decode(encoding: u8, bytes: &[u8]) -> Result<Vec<(Timestamp, Histogram)>, Bad
 }
 
 fn decode_all(chunks: &[HistogramChunk]) -> Vec<(Timestamp, Histogram)> {
-    let decode = |chunk: &HistogramChunk| decode(chunk.encoding(), chunk.bytes()).unwrap();
+    let decode = |chunk: &HistogramChunk| decode(chunk.encoding(), &chunk.to_bytes()).unwrap();
     chunks.iter().flat_map(decode).collect()
 }
 
@@ -236,8 +236,8 @@ fn a_chunk_says_what_is_known_of_a_reset_before_it() {
         };
         let before = before.map(|before| HistogramChunk::new(at(0), &of(before), None));
         let chunk = HistogramChunk::new(at(1), &of(first), before.as_ref());
-        assert_eq!(chunk.bytes()[2] >> 6, expect, "{before:?} {first:?}");
-        let read = decode(INTEGER, chunk.bytes()).unwrap()[0].1.counter_reset();
+        assert_eq!(chunk.to_bytes()[2] >> 6, expect, "{before:?} {first:?}");
+        let read = decode(INTEGER, &chunk.to_bytes()).unwrap()[0].1.counter_reset();
         assert_eq!(read, [Unknown, Unknown, Reset, Gauge][usize::from(expect)]);
     }
     check(None, (Unknown, 5), 0b00);
@@ -314,7 +314,7 @@ proptest! {
     #[test]
     fn a_damaged_chunk_decodes_or_is_refused(histograms in histograms(), at: prop::sample::Index, bit in 0..8u8) {
         for chunk in encode(&histograms) {
-            let mut bytes = chunk.bytes().to_vec();
+            let mut bytes = chunk.to_bytes();
             let at = at.index(bytes.len());
             bytes[at] ^= 1 << bit;
             let _ = decode(chunk.encoding(), &bytes);
@@ -324,8 +324,8 @@ proptest! {
     #[test]
     fn a_chunk_cut_short_is_refused(histograms in histograms(), cut: prop::sample::Index) {
         for chunk in encode(&histograms) {
-            let cut = cut.index(chunk.bytes().len());
-            prop_assert_eq!(decode(chunk.encoding(), &chunk.bytes()[..cut]), Err(BadChunk));
+            let cut = cut.index(chunk.to_bytes().len());
+            prop_assert_eq!(decode(chunk.encoding(), &chunk.to_bytes()[..cut]), Err(BadChunk));
         }
     }
 }

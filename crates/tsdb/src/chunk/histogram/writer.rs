@@ -70,11 +70,12 @@ impl<N: Encoded> Writer<N> {
         true
     }
 
-    pub(super) fn bytes(&self) -> &[u8] {
-        &self.out.bytes
+    /// The chunk's bytes.
+    pub(super) const fn out(&self) -> &BitWriter {
+        &self.out
     }
 
-    fn len(&self) -> usize {
+    pub(super) fn len(&self) -> usize {
         usize::from(u16::from_be_bytes([self.out.bytes[0], self.out.bytes[1]]))
     }
 
@@ -86,7 +87,7 @@ impl<N: Encoded> Writer<N> {
 
     /// Writes all histograms anew.
     fn recode(&mut self, layout: Layout) {
-        let bytes = std::mem::take(&mut self.out.bytes);
+        let bytes = self.out.to_bytes();
         let mut old = Reader::new(&bytes).expect("it was written here");
         let mut next = || old.next().expect("it was written here");
         let (at, first) = next().expect("a chunk has a histogram at least");

@@ -58,16 +58,16 @@ proptest! {
     fn a_chunk_holds_what_was_pushed(samples in samples()) {
         let chunk = encode(&samples);
         prop_assert_eq!(chunk.len(), samples.len());
-        prop_assert_eq!(decode(chunk.bytes()).unwrap(), samples);
+        prop_assert_eq!(decode(&chunk.to_bytes()).unwrap(), samples);
     }
 
     /// CHUNK-2.
     #[test]
     fn a_copy_of_an_open_chunk_decodes_after_more_was_pushed(samples in samples(), cut in 1..300usize) {
         let cut = cut.min(samples.len());
-        let early = encode(&samples[..cut]).bytes().to_vec();
-        let late = encode(&samples);
-        prop_assert_eq!(&early[2..early.len() - 1], &late.bytes()[2..early.len() - 1]);
+        let early = encode(&samples[..cut]).to_bytes();
+        let late = encode(&samples).to_bytes();
+        prop_assert_eq!(&early[2..early.len() - 1], &late[2..early.len() - 1]);
         prop_assert_eq!(decode(&early).unwrap(), &samples[..cut]);
     }
 
@@ -78,8 +78,8 @@ proptest! {
 
     #[test]
     fn a_chunk_cut_short_is_refused(samples in samples(), cut in 1..9usize) {
-        let chunk = encode(&samples);
-        prop_assert_eq!(decode(&chunk.bytes()[..chunk.bytes().len() - cut]), Err(BadChunk));
+        let chunk = encode(&samples).to_bytes();
+        prop_assert_eq!(decode(&chunk[..chunk.len() - cut]), Err(BadChunk));
     }
 }
 
@@ -88,5 +88,5 @@ fn the_extremes_of_time_fit() {
     let at = |millis, value| Sample { timestamp: Timestamp::from_millis(millis), value };
     let samples =
         [at(i64::MIN, 1.0), at(i64::MIN + 1, f64::NAN), at(0, -0.0), at(i64::MAX, f64::INFINITY)];
-    assert_eq!(decode(encode(&samples).bytes()).unwrap(), samples);
+    assert_eq!(decode(&encode(&samples).to_bytes()).unwrap(), samples);
 }

@@ -44,7 +44,7 @@ impl Series {
             self.full = full;
             return Ok(());
         };
-        let mut newest = without(points_of(open.encoding(), open.bytes())?, &[range]);
+        let mut newest = without(points_of(open.encoding(), &open.to_bytes())?, &[range]);
         if newest.is_empty()
             && let Some(last) = full.last()
         {

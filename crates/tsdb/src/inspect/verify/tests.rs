@@ -82,7 +82,7 @@ fn chunk(times: &[i64]) -> ChunkData {
         start: at(times.first()),
         end: at(times.last()),
         encoding: XOR,
-        bytes: chunk.bytes().into(),
+        bytes: chunk.to_bytes().into(),
     }
 }
 
