@@ -1,6 +1,7 @@
 //! Interoperation with Debian's real `prometheus` and `promtool`: either side reads the other's files.
 
 mod delete;
+mod exemplars;
 mod golden;
 mod histograms;
 mod inspect;

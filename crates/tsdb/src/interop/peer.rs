@@ -14,7 +14,7 @@ use proto::v1::WriteRequest;
 use rustix::process::{Pid, Signal};
 use tempfile::TempDir;
 
-use super::histograms::FEATURE;
+use super::histograms::FEATURES;
 use super::{Contents, INSTALL, at};
 
 pub(super) struct Prometheus {
@@ -41,7 +41,7 @@ impl Prometheus {
 
     /// Holds what it is sent and nothing else.
     pub(super) fn receiver(data: &Path) -> Self {
-        Self::spawn(data, |_| String::new(), &[FEATURE, "--web.enable-remote-write-receiver"])
+        Self::spawn(data, |_| String::new(), &[FEATURES, "--web.enable-remote-write-receiver"])
     }
 
     /// Holds what is there, and is told what to do with it.
