@@ -28,6 +28,7 @@ use parking_lot::{Mutex, RwLock};
 use storage::{Append, AppendError, Appended, Appender};
 use tracing::info;
 
+use crate::block::directory_bytes;
 #[cfg(test)]
 use crate::block::meta::BlockMeta;
 use crate::head::Head;
@@ -124,14 +125,15 @@ impl Db {
     /// there is nothing to do, and after minutes when there is much.
     pub fn maintain(&self) -> io::Result<()> {
         let mut spill = self.maintenance.lock();
-        while let Some(end) = self.head_due() {
-            self.compact_head(end)?;
-        }
-        self.remove_expired_blocks()?;
-        self.compact_blocks()?;
-        spill.run(&self.head)?;
+        // Each is tried, whatever became of the others: on a full disk retention makes room.
+        let steps = [
+            self.compact_what_is_due(),
+            self.remove_expired_blocks(),
+            self.compact_blocks(),
+            spill.run(&self.head),
+        ];
         self.update_gauges();
-        Ok(())
+        steps.into_iter().collect()
     }
 
     /// Refuses further commits and brings the log to the disk. The directory is unlocked when the
@@ -166,10 +168,11 @@ impl Db {
     fn remove_expired_blocks(&self) -> io::Result<()> {
         let newest = self.time_range().map(|range| range.end);
         let since = newest.zip(self.options.retention).map(|(newest, kept)| newest.minus(kept));
-        let log_bytes = self.log_bytes_since(LogPosition::default());
-        let bytes_max = self.options.retention_bytes.map(|max| max.saturating_sub(log_bytes));
-        let expired =
-            self.blocks.expired(since.unwrap_or(Timestamp::MIN), bytes_max.unwrap_or(u64::MAX));
+        let bytes_max = match self.options.retention_bytes {
+            Some(max) => max.saturating_sub(self.bytes_beside_blocks()?),
+            None => u64::MAX,
+        };
+        let expired = self.blocks.expired(since.unwrap_or(Timestamp::MIN), bytes_max);
         self.blocks.remove(&expired);
         for block in &expired {
             info!(block = block.meta().ulid.as_str(), "a block is past retention");
@@ -177,6 +180,14 @@ impl Db {
             self.metrics.blocks_expired.inc();
         }
         Ok(())
+    }
+
+    /// Of the logs and of the head's chunks.
+    fn bytes_beside_blocks(&self) -> io::Result<u64> {
+        let dirs =
+            [self.log_dir.clone(), self.late_log_dir.clone(), self.options.dir.join("chunks_head")];
+        let there = dirs.iter().filter(|dir| dir.exists());
+        there.map(|dir| directory_bytes(dir)).sum()
     }
 
     fn truncate_head(&self, before: Timestamp) {
@@ -350,14 +361,14 @@ impl Db {
         let log_end = committer.writer.position();
         *self.log_end.lock() = log_end;
         drop(committer);
+        if has_stored {
+            self.hooks.read().iter().for_each(|wake| wake());
+        }
         if self.options.sync_before_ack {
             self.sync_until(number).map_err(|cause| {
                 self.metrics.log_write_errors.inc();
                 AppendError::Log { segment: log_end.segment, cause }
             })?;
-        }
-        if has_stored {
-            self.hooks.read().iter().for_each(|wake| wake());
         }
         Ok(appended)
     }

@@ -32,8 +32,8 @@ impl Block {
     /// The same block with other deletions, on the disk and in what is returned (BLOCK-2).
     pub(crate) fn with_tombstones(&self, tombstones: Tombstones) -> io::Result<Self> {
         let mut meta = self.meta.clone();
+        meta.write_tombstone_count(&self.dir, tombstones.count())?; // which decides nothing
         tombstones.write(&self.dir.join(TOMBSTONES))?;
-        meta.write_tombstone_count(&self.dir, tombstones.count())?;
         Ok(Self {
             dir: self.dir.clone(),
             meta,

@@ -81,7 +81,14 @@ pub(crate) struct Compaction {
     pub(crate) parents: Vec<Parent>,
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub(crate) failed: bool,
+    /// Where the data came from, in Prometheus' words.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    hints: Vec<String>,
 }
+
+/// Hints of blocks that hold what was taken out of the head before its time: the log may have more of
+/// theirs.
+const BESIDE_THE_HEAD: [&str; 2] = ["from-out-of-order", "from-stale-series"];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub(crate) struct Parent {
@@ -103,13 +110,17 @@ impl BlockMeta {
         if parents.is_empty() {
             sources.push(ulid.clone());
         }
+        let mut hints =
+            parents.first().map_or_else(Vec::new, |first| first.compaction.hints.clone());
+        hints.retain(|hint| parents.iter().all(|parent| parent.compaction.hints.contains(hint)));
         let level = parents.iter().map(|parent| parent.compaction.level).max().unwrap_or(0) + 1;
         let parents = parents.iter().map(|parent| Parent {
             ulid: parent.ulid.clone(),
             start: parent.start,
             end: parent.end,
         });
-        let compaction = Compaction { level, sources, parents: parents.collect(), failed: false };
+        let compaction =
+            Compaction { level, sources, parents: parents.collect(), failed: false, hints };
         Self {
             ulid,
             start: start.as_millis(),
@@ -126,6 +137,11 @@ impl BlockMeta {
 
     pub(crate) const fn end(&self) -> Timestamp {
         Timestamp::from_millis(self.end)
+    }
+
+    /// Whether what the log has of the block's times is all in blocks.
+    pub(crate) fn is_in_order(&self) -> bool {
+        !self.compaction.hints.iter().any(|hint| BESIDE_THE_HEAD.contains(&hint.as_str()))
     }
 
     pub(crate) fn replaces(&self, other: &Ulid) -> bool {

@@ -63,6 +63,13 @@ impl Blocks {
         Some(TimeRange::new(blocks.first()?.range().start, end))
     }
 
+    /// What is in order and older is in blocks (Prometheus `tsdb/db.go`, `inOrderBlocksMaxTime`).
+    pub(super) fn in_order_end(&self) -> Option<Timestamp> {
+        let blocks = self.0.read();
+        let in_order = blocks.iter().filter(|block| block.meta().is_in_order());
+        in_order.map(|block| block.meta().end()).max()
+    }
+
     /// Adds a block in place of those that it `replaces`.
     pub(super) fn add(&self, block: Arc<Block>, replaces: &[Arc<Block>]) {
         let mut blocks = self.0.write();
@@ -76,13 +83,15 @@ impl Blocks {
     }
 
     /// Those that retention no longer keeps: ended before `since`, or in excess of `bytes_max`,
-    /// oldest first.
+    /// oldest first; not the last one in order (COMPACT-3).
     pub(super) fn expired(&self, since: Timestamp, bytes_max: u64) -> Vec<Arc<Block>> {
+        let last = self.in_order_end();
         let blocks = self.0.read();
         let mut bytes: u64 = blocks.iter().map(|block| block.bytes()).sum();
         let mut expired = Vec::new();
         for block in blocks.iter() {
-            if block.meta().end() <= since || bytes > bytes_max {
+            let is_last = block.meta().is_in_order() && Some(block.meta().end()) == last;
+            if !is_last && (block.meta().end() <= since || bytes > bytes_max) {
                 bytes -= block.bytes();
                 expired.push(Arc::clone(block));
             }

@@ -4,8 +4,9 @@
 //!   crash anywhere leaves it in the log, in a block, or in both, and reading gives it once.
 //! - COMPACT-2: ingest goes on meanwhile; only what arrives out of order is put in order under the
 //!   committer's lock.
-//! - COMPACT-3: the block that ends last stays, even if all of it is deleted, until there is a later one:
-//!   its end tells replay what the log has of it still, and is not to come back.
+//! - COMPACT-3: the block in order that ends last stays, even if all of it is deleted or past retention,
+//!   until there is a later one: its end tells replay what the log has of it still, and is not to come
+//!   back.
 
 use std::collections::{BTreeSet, HashSet};
 use std::io;
@@ -48,10 +49,35 @@ impl Db {
         (length > CHUNK_RANGE / 2 * 3).then(|| range_of(oldest).end.plus_millis(1))
     }
 
+    /// Moves what is due from the head into blocks.
+    pub(super) fn compact_what_is_due(&self) -> io::Result<()> {
+        while let Some(end) = self.head_due() {
+            self.compact_head(end)?;
+        }
+        Ok(())
+    }
+
     /// Writes everything older than `end`, a multiple of two hours, into blocks and drops it from the
     /// head.
     pub(super) fn compact_head(&self, end: Timestamp) -> io::Result<()> {
         let Leaving { ranges, late_first } = self.prepare_to_leave(end)?;
+        let mut written = Vec::new();
+        if let Err(error) = self.write_blocks(ranges, &mut written) {
+            // All of it is in the head still, and will be written again: on a full disk, too, this
+            // leaves no more behind than there was.
+            self.blocks.remove(&written);
+            written.iter().try_for_each(|block| block.remove())?;
+            return Err(error);
+        }
+        self.truncate_head(end);
+        self.shorten_log(end, late_first)
+    }
+
+    fn write_blocks(
+        &self,
+        ranges: BTreeSet<AlignedRange>,
+        written: &mut Vec<Arc<Block>>,
+    ) -> io::Result<()> {
         for range in ranges {
             let meta = BlockMeta::new(range.start, range.end.plus_millis(1), &[]);
             let symbols = symbols_of(&self.head.index.read());
@@ -66,11 +92,12 @@ impl Db {
                     "head written to a block"
                 );
                 self.metrics.blocks_written.inc();
-                self.blocks.add(Arc::new(block), &[]);
+                let block = Arc::new(block);
+                self.blocks.add(Arc::clone(&block), &[]);
+                written.push(block);
             }
         }
-        self.truncate_head(end);
-        self.shorten_log(end, late_first)
+        Ok(())
     }
 
     /// From here on nothing in order enters the head before `end`, and what is out of order there
@@ -294,9 +321,10 @@ impl Db {
 
     /// Those of `blocks`, of which nothing is left, that may go (COMPACT-3).
     fn not_the_latest(&self, blocks: &[Arc<Block>]) -> Vec<Arc<Block>> {
-        let end = self.blocks.range().map(|range| range.end);
-        let last = blocks.iter().max_by_key(|block| block.range().end);
-        let stays = last.filter(|block| Some(block.range().end) == end);
+        let end = self.blocks.in_order_end();
+        let in_order = blocks.iter().filter(|block| block.meta().is_in_order());
+        let stays = in_order.max_by_key(|block| block.meta().end());
+        let stays = stays.filter(|block| Some(block.meta().end()) == end);
         let goes = |block: &&Arc<Block>| stays.is_none_or(|stays| !Arc::ptr_eq(block, stays));
         blocks.iter().filter(goes).cloned().collect()
     }

@@ -43,8 +43,8 @@ impl Db {
         let blocks =
             Blocks::open(&options.dir, &metrics).map_err(failed("open blocks in", &options.dir))?;
         let head = Head::new(options.exemplars_max);
-        if let Some(range) = blocks.range() {
-            head.bounds.written(range.end.plus_millis(1));
+        if let Some(end) = blocks.in_order_end() {
+            head.bounds.written(end);
         }
         let (next, late_next) = replay(&head, &options, &metrics, has_late_log)?;
         let writer = |dir: &Path, segment| {

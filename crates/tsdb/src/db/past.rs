@@ -3,7 +3,7 @@
 //! A backlog brings the same series again and again, so where blocks have a series is remembered.
 
 use std::collections::HashMap;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use model::{SampleValue, TimeRange, Timestamp};
 use storage::SeriesRef;
@@ -18,7 +18,8 @@ const SERIES_MAX: usize = 100_000;
 
 #[derive(Debug, Default)]
 pub(super) struct Past {
-    blocks: Vec<Arc<Block>>,
+    /// Not held open: what is merged or past retention shall go.
+    blocks: Vec<Weak<Block>>,
     /// Where the blocks have each series.
     series: HashMap<SeriesRef, Vec<(usize, BlockSeries)>>,
     /// Of the batch at hand.
@@ -38,9 +39,10 @@ impl Past {
         if past.peek().is_none() {
             return;
         }
-        self.read_from(blocks.overlapping(range));
+        let blocks = blocks.overlapping(range);
+        self.read_from(&blocks);
         for Pending { place, point, .. } in past {
-            if let Some(value) = self.find(head, *place, point.timestamp) {
+            if let Some(value) = self.find(head, &blocks, *place, point.timestamp) {
                 self.values.insert((SeriesRef::from(*place), point.timestamp), value);
             }
         }
@@ -50,18 +52,23 @@ impl Past {
         self.values.get(&(series, at))
     }
 
-    fn read_from(&mut self, blocks: Vec<Arc<Block>>) {
+    fn read_from(&mut self, blocks: &[Arc<Block>]) {
         let are_same = self.blocks.len() == blocks.len()
-            && self.blocks.iter().zip(&blocks).all(|(a, b)| Arc::ptr_eq(a, b));
+            && self.blocks.iter().zip(blocks).all(|(a, b)| a.as_ptr() == Arc::as_ptr(b));
         if !are_same || self.series.len() >= SERIES_MAX {
             self.series.clear();
         }
-        self.blocks = blocks;
+        self.blocks = blocks.iter().map(Arc::downgrade).collect();
     }
 
-    fn find(&mut self, head: &Head, place: Place, at: Timestamp) -> Option<SampleValue> {
-        let Self { blocks, series, .. } = self;
-        let found = series.entry(place.into()).or_insert_with(|| {
+    fn find(
+        &mut self,
+        head: &Head,
+        blocks: &[Arc<Block>],
+        place: Place,
+        at: Timestamp,
+    ) -> Option<SampleValue> {
+        let found = self.series.entry(place.into()).or_insert_with(|| {
             let Some(labels) = head.index.read().labels(place) else { return Vec::new() };
             let find = |block: &Arc<Block>| block.find(&labels).ok().flatten();
             blocks.iter().enumerate().filter_map(|(at, b)| Some((at, find(b)?))).collect()

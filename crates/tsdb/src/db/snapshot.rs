@@ -69,9 +69,10 @@ impl Db {
             (super::compact::symbols_of(&index), index.sorted_places())
         };
         for AlignedRange { start, end } in ranges {
-            let meta = BlockMeta::new(start, end.plus_millis(1), &[]);
-            let mut writer = BlockWriter::create(dir, meta, symbols.clone())?;
+            // The end says from when on whoever opens this takes new samples.
             let range = TimeRange::new(start, end.min(until));
+            let meta = BlockMeta::new(start, range.end.plus_millis(1), &[]);
+            let mut writer = BlockWriter::create(dir, meta, symbols.clone())?;
             write_head(&self.head, &places, range, late_within, &mut writer)?;
             writer.finish()?;
         }

@@ -7,6 +7,9 @@
 //! The checksum covers all of the chunk before it. The files only stand in for memory: the log has
 //! all that is in them, they are removed when the database opens, and each when nothing of it is used
 //! any more. They have Prometheus' format, for one that finds them after a crash of ours.
+//!
+//! - SPILL-1: the files' numbers have no gap, or a Prometheus would not start: one that is not used any
+//!   more is empty until all before it are gone.
 //! - Source: Prometheus `tsdb/docs/format/head_chunks.md`, `tsdb/chunks/head_chunks.go`.
 
 use std::fs::{self, File};
@@ -49,8 +52,10 @@ struct SpillFile {
 }
 
 impl Drop for SpillFile {
+    /// Gives the room back. The file itself goes when all before it are gone (SPILL-1).
     fn drop(&mut self) {
-        let _ = fs::remove_file(&self.path); // what stays is removed when the database opens
+        let file = File::options().write(true).open(&self.path);
+        let _ = file.and_then(|file| file.set_len(HEADER.len() as u64)); // or else at the next start
     }
 }
 
@@ -58,8 +63,16 @@ impl Drop for SpillFile {
 #[derive(Debug)]
 pub(crate) struct Spill {
     dir: PathBuf,
-    files: u32,
+    /// The numbers of the oldest file that is there, and of the next one.
+    oldest: u32,
+    next: u32,
     bytes_min: usize,
+}
+
+impl Drop for Spill {
+    fn drop(&mut self) {
+        let _ = self.remove_empty_files(); // what stays is removed when the database opens
+    }
 }
 
 /// A chunk on its way into a file.
@@ -72,16 +85,19 @@ struct Leaving {
 
 impl Spill {
     pub(crate) fn new(dir: &Path) -> Self {
-        Self { dir: dir.join("chunks_head"), files: 0, bytes_min: FILE_BYTES_MIN }
+        Self { dir: dir.join("chunks_head"), oldest: 1, next: 1, bytes_min: FILE_BYTES_MIN }
     }
 
     #[cfg(test)]
     pub(crate) fn eager(dir: &Path) -> Self {
-        Self { bytes_min: 0, ..Self::new(dir) }
+        let mut spill = Self::new(dir);
+        spill.bytes_min = 0;
+        spill
     }
 
     /// Moves the full chunks of `head` out of memory, if there are enough of them.
     pub(crate) fn run(&mut self, head: &Head) -> io::Result<()> {
+        self.remove_empty_files()?;
         let mut leaving = Vec::new();
         for shard in 0..SHARDS {
             for (place, series) in head.shard(shard).iter(shard) {
@@ -109,15 +125,32 @@ impl Spill {
         Ok(())
     }
 
+    /// Removes the oldest files as far as nothing is in them.
+    fn remove_empty_files(&mut self) -> io::Result<()> {
+        while self.oldest < self.next {
+            let path = self.path(self.oldest);
+            if fs::metadata(&path)?.len() > HEADER.len() as u64 {
+                break;
+            }
+            fs::remove_file(path)?;
+            self.oldest += 1;
+        }
+        Ok(())
+    }
+
+    fn path(&self, file: u32) -> PathBuf {
+        self.dir.join(format!("{file:06}"))
+    }
+
     /// Writes as many of `leaving` as fit into a file; gives their chunks there.
     fn write_file(&mut self, leaving: &[Leaving]) -> io::Result<Vec<SpilledChunk>> {
-        self.files += 1;
-        let path = self.dir.join(format!("{:06}", self.files));
+        let path = self.path(self.next);
         let written = write_chunks(&path, leaving);
         let written = written.and_then(|written| Ok((written, Mapped::open(&path)?)));
         let (written, bytes) = written.inspect_err(|_| {
             let _ = fs::remove_file(&path); // on a full disk it would only make that worse
         })?;
+        self.next += 1;
         let file = Arc::new(SpillFile { bytes, path });
         let chunk = |(offset, length)| SpilledChunk { file: Arc::clone(&file), offset, length };
         Ok(written.into_iter().map(chunk).collect())

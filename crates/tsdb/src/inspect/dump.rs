@@ -7,7 +7,7 @@ use std::fmt;
 use std::io;
 use std::path::Path;
 
-use model::{Labels, Matcher, Point, TimeRange};
+use model::{Labels, Matcher, Point, TimeRange, Timestamp};
 use prometheus::Registry;
 use roaring::RoaringBitmap;
 use roaring::bitmap::IntoIter;
@@ -15,7 +15,8 @@ use storage::{Selection, SeriesSet};
 
 use super::{InspectError, block_dirs, open_block};
 use crate::Metrics;
-use crate::block::{Block, BlockSeries};
+use crate::block::meta::BlockMeta;
+use crate::block::{self, Block, BlockSeries};
 use crate::chunk::merge::merge;
 use crate::db::merged::block_points;
 use crate::db::read::{self, HeadSet};
@@ -101,6 +102,9 @@ fn read_log(
     range: TimeRange,
 ) -> io::Result<(HeadSet, u64)> {
     let head = Head::new(0);
+    if let Some(end) = in_order_end(dir)? {
+        head.bounds.written(end); // what the log still has of it may be deleted in blocks
+    }
     let metrics = Metrics::register(&Registry::new()).map_err(io::Error::other)?;
     let mut replay = Replay::looking(&head, &metrics, matcher_sets);
     let (log, late_log) = (dir.join("wal"), dir.join("wbl"));
@@ -111,6 +115,12 @@ fn read_log(
         replay.late_log(&LogSegments::from(&late_log, 0, &metrics)?)?;
     }
     Ok((read::select(&head, &Selection::new(range, Vec::new())), metrics.log_damage.get()))
+}
+
+/// As the blocks say that are there before the log is read.
+fn in_order_end(dir: &Path) -> io::Result<Option<Timestamp>> {
+    let metas = block::list(dir)?.into_iter().filter_map(|dir| BlockMeta::read(&dir).ok());
+    Ok(metas.filter(BlockMeta::is_in_order).map(|meta| meta.end()).max())
 }
 
 fn open_blocks(

@@ -285,3 +285,68 @@ fn a_closed_database_deletes_nothing() {
     assert!(matches!(refused, Err(AdminError::Write { .. })), "{refused:?}");
     assert_eq!(contents(&db), contents_of(&[("a", at(1, 1.0))]));
 }
+
+/// COMPACT-3: of a time that blocks had, nothing comes back from the log.
+#[test]
+fn retention_by_size_does_not_bring_back_what_was_deleted() {
+    let (_dir, mut options) = small_segments();
+    let db = open(&options);
+    db.hold_log("x", LogPosition::default());
+    fill(&db);
+    db.maintain().unwrap();
+    db.delete(&[vec![]], range(0, 5 * HOUR)).unwrap();
+    drop(db);
+    options.retention_bytes = Some(1);
+    let db = open(&options);
+    db.hold_log("x", LogPosition::default());
+    db.maintain().unwrap();
+    let left = contents(&db);
+    assert_eq!(block_ranges(&db).len(), 1);
+    drop(db);
+    assert_eq!(contents(&open(&options)), left);
+}
+
+#[test]
+fn a_dump_does_not_show_what_was_deleted_though_the_log_has_it() {
+    let (dir, options) = small_segments();
+    let db = open(&options);
+    db.hold_log("x", LogPosition::default());
+    fill(&db);
+    db.maintain().unwrap();
+    db.delete(&named("new"), range(0, 5 * HOUR)).unwrap();
+    let expect = contents(&db);
+    drop(db);
+    let mut dump = crate::inspect::dump::Dump::open(dir.path(), &[vec![]], TimeRange::ALL).unwrap();
+    let mut found = BTreeMap::new();
+    while let Some((labels, points)) = dump.next_series().unwrap() {
+        found.insert(labels, points.len());
+    }
+    assert_eq!(found, expect.into_iter().map(|(labels, all)| (labels, all.len())).collect());
+}
+
+/// SPILL-1: a Prometheus does not start where one is missing.
+#[test]
+fn files_of_full_chunks_have_no_gap() {
+    let (dir, options) = small_segments();
+    let db = open(&options);
+    db.spill_eagerly();
+    for series in ["a", "b", "c"] {
+        put(&db, series, &(0..130).map(|minute| (minute, 1.0)).collect::<Vec<_>>());
+        db.maintain().unwrap();
+    }
+    let files = || {
+        let entries = fs::read_dir(dir.path().join("chunks_head")).unwrap();
+        let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        names.sort();
+        names
+    };
+    assert_eq!(files(), ["000001", "000002", "000003"]);
+    db.delete(&named("b"), TimeRange::ALL).unwrap();
+    db.maintain().unwrap();
+    assert_eq!(files(), ["000001", "000002", "000003"]);
+    db.delete(&named("a"), TimeRange::ALL).unwrap();
+    db.maintain().unwrap();
+    assert_eq!(files(), ["000003"]);
+    drop(db);
+    assert!(files().is_empty());
+}

@@ -102,3 +102,18 @@ fn what_a_crash_left_of_a_snapshot_is_removed() {
     assert!(!part.exists());
     assert_eq!(contents(&opened(&options, "whole")), contents(&db));
 }
+
+/// The last block ends where the samples do: a database takes new ones from there on.
+#[test]
+fn a_database_on_a_snapshot_goes_on_where_that_ended() {
+    let (_dir, options) = small_segments();
+    let db = open(&options);
+    for minute in 0..10 {
+        append(&db, &[("a", at(8 * HOUR + minute * 60_000, 1.0))]).unwrap();
+    }
+    db.snapshot("s", true).unwrap();
+    let snapshot = opened(&options, "s");
+    let next = at(8 * HOUR + 10 * 60_000, 1.0);
+    assert_eq!(append(&snapshot, &[("a", next)]).unwrap().rejected, []);
+    assert_eq!(contents(&snapshot)[&labels("a")].len(), 11);
+}
