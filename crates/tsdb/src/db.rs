@@ -130,6 +130,7 @@ impl Db {
             self.compact_what_is_due(),
             self.remove_expired_blocks(),
             self.compact_blocks(),
+            self.clean_late_log(),
             spill.run(&self.head),
         ];
         self.update_gauges();
@@ -228,10 +229,11 @@ impl Db {
 
     /// Drops the segments of the late log before `first`.
     fn drop_late_log_before(&self, first: Option<u32>) -> io::Result<()> {
-        match first {
-            None | Some(0) => Ok(()),
-            Some(first) => checkpoint::remove_covered(&self.late_log_dir, first - 1),
+        if let Some(last) = first.and_then(|first| first.checked_sub(1)) {
+            checkpoint::remove_covered(&self.late_log_dir, last)?;
         }
+        self.committer.lock().late_times.former_are_gone();
+        Ok(())
     }
 
     fn metadata_record(&self) -> RecordBuilder {

@@ -5,6 +5,7 @@
 //!   same state.
 
 pub(super) mod exemplars;
+pub(super) mod late_log;
 
 use std::io;
 
@@ -23,6 +24,7 @@ use crate::wal::record::points::PointRecords;
 use crate::wal::record::{LoggedMetadata, RecordBuilder};
 use crate::wal::writer::{LogWriter, UnsyncedTail};
 use exemplars::{ExemplarPlan, PendingExemplar};
+use late_log::{LateTimes, Left};
 
 /// What a batch holds.
 #[derive(Debug)]
@@ -71,6 +73,7 @@ pub(super) struct Committer {
     pub(super) writer: LogWriter,
     /// The log of what arrives out of order.
     pub(super) late_writer: Option<LogWriter>,
+    pub(super) late_times: LateTimes,
     pub(super) is_closed: bool,
     commits: u64,
     // Reused from batch to batch.
@@ -102,10 +105,15 @@ struct Outcome {
 }
 
 impl Committer {
-    pub(super) fn new(writer: LogWriter, late_writer: Option<LogWriter>) -> Self {
+    pub(super) fn new(
+        writer: LogWriter,
+        late_writer: Option<LogWriter>,
+        late_times: LateTimes,
+    ) -> Self {
         Self {
             writer,
             late_writer,
+            late_times,
             is_closed: false,
             commits: 0,
             planned: Vec::new(),
@@ -229,6 +237,7 @@ impl Committer {
             self.points.push(planned.number, &planned.point);
             if !planned.in_order {
                 self.late_points.push(planned.number, &planned.point);
+                self.late_times.include(&planned.point);
             }
         }
         if self.unlogged.is_empty() && metadata.is_empty() {
@@ -319,16 +328,17 @@ impl Committer {
 
     /// Writes what is left of the late log into a new segment of it; gives the segment's number, where
     /// there is such a log.
-    pub(super) fn restart_late_log(&mut self, left: &PointRecords) -> io::Result<Option<u32>> {
+    pub(super) fn restart_late_log(&mut self, left: &Left) -> io::Result<Option<u32>> {
         let Some(late) = &mut self.late_writer else { return Ok(None) };
         if late.position().offset > 0 {
             late.next_segment()?;
         }
         let first = late.position().segment;
-        let left: Vec<&[u8]> = left.records().collect();
-        if !left.is_empty() {
-            late.write(&left)?;
+        let records: Vec<&[u8]> = left.points.records().collect();
+        if !records.is_empty() {
+            late.write(&records)?;
         }
+        self.late_times.begin_anew(left);
         Ok(Some(first))
     }
 

@@ -17,6 +17,7 @@ use storage::QueryError;
 use tracing::info;
 
 use super::Db;
+use super::committer::late_log::Left;
 use crate::block::meta::BlockMeta;
 use crate::block::{Block, BlockSeries, BlockWriter, ChunkData};
 use crate::chunk::merge::{merge, without};
@@ -26,7 +27,6 @@ use crate::head::full_chunk::FullChunk;
 use crate::head::index::Index;
 use crate::head::series::{CHUNK_RANGE, Series};
 use crate::head::{Head, Place};
-use crate::wal::record::points::PointRecords;
 
 /// Series are taken out of the head in batches of this many.
 const BATCH: usize = 1024;
@@ -112,7 +112,7 @@ impl Db {
             at = range_of(at).end.plus_millis(1);
         }
         bounds.raise_valid_from(end);
-        let mut staying = PointRecords::default();
+        let mut staying = Left::default();
         self.head
             .each_late(|series| {
                 series.late_prepare_to_leave(end)?;

@@ -15,21 +15,13 @@ use storage::AdminError;
 use tracing::info;
 
 use super::Db;
+use super::committer::late_log::Left;
 use crate::chunk::xor::BadChunk;
 use crate::head::{Place, Slot};
 use crate::wal::record::RecordBuilder;
-use crate::wal::record::points::PointRecords;
 
 /// Commits get their turn after so many series.
 const SERIES_AT_ONCE: usize = 4096;
-
-/// What was deleted from the head.
-#[derive(Debug, Default)]
-struct Deleted {
-    series: u64,
-    /// Whether anything out of order may be among it.
-    from_late: bool,
-}
 
 impl Db {
     pub(super) fn delete_series(
@@ -67,25 +59,18 @@ impl Db {
             let selected = selected.reduce(|all, some| all | some).unwrap_or_default();
             selected.iter().map(|slot| index.place(Slot(slot))).collect()
         };
-        let mut deleted = Deleted::default();
+        let mut deleted = 0;
         for places in places.chunks(SERIES_AT_ONCE) {
-            self.delete_from_some(places, range, &mut deleted)
-                .map_err(AdminError::while_doing("delete series from the head"))?;
+            let some = self.delete_from_some(places, range);
+            deleted += some.map_err(AdminError::while_doing("delete series from the head"))?;
         }
-        let end = match deleted.from_late {
-            true => self.write_late_log_anew(),
-            false => self.sync(),
-        };
+        let end = self.sync().and_then(|()| self.clean_late_log());
         end.map_err(AdminError::while_doing("bring a deletion to the disk"))?;
-        Ok(deleted.series)
+        Ok(deleted)
     }
 
-    fn delete_from_some(
-        &self,
-        places: &[Place],
-        range: TimeRange,
-        deleted: &mut Deleted,
-    ) -> io::Result<()> {
+    /// Gives how many of the series had anything to delete.
+    fn delete_from_some(&self, places: &[Place], range: TimeRange) -> io::Result<u64> {
         let mut committer = self.committer.lock();
         let mut record = RecordBuilder::new();
         let mut going = Vec::new();
@@ -98,24 +83,28 @@ impl Db {
             let range = TimeRange::new(times.start.max(range.start), times.end.min(range.end));
             record.tombstone(series.number, range);
             going.push((place, range));
-            deleted.from_late |= series.late_times().is_some_and(|late| late.overlaps(&range));
+            committer.late_times.delete(range);
             newest_commit = newest_commit.max(series.commit());
         }
         if going.is_empty() {
-            return Ok(());
+            return Ok(0);
         }
         committer.log_tombstones(&record)?;
         *self.log_end.lock() = committer.writer.position();
         self.head.snapshots.wait_for(newest_commit);
-        deleted.series += going.len() as u64;
         let each = going.iter().map(|&(place, range)| self.head.delete(place, range));
         let all = each.fold(Ok(()), Result::and); // one that fails does not keep the others
-        all.map_err(|BadChunk| io::Error::other("a chunk in the head does not decode"))
+        all.map_err(|BadChunk| io::Error::other("a chunk in the head does not decode"))?;
+        Ok(going.len() as u64)
     }
 
-    fn write_late_log_anew(&self) -> io::Result<()> {
+    /// Writes the late log anew, where it may hold anything that is deleted (LATE-1).
+    pub(super) fn clean_late_log(&self) -> io::Result<()> {
         let mut committer = self.committer.lock();
-        let mut left = PointRecords::default();
+        if !committer.late_times.has_deleted() {
+            return Ok(());
+        }
+        let mut left = Left::default();
         self.head
             .each_late(|series| {
                 for point in series.late_points()? {

@@ -10,6 +10,7 @@ use tracing::warn;
 
 use super::blocks::Blocks;
 use super::committer::Committer;
+use super::committer::late_log::LateTimes;
 use super::durable::Durable;
 use super::replay::{LogSegments, Replay};
 use super::{Db, OpenError, Options, snapshot};
@@ -46,7 +47,8 @@ impl Db {
         if let Some(end) = blocks.in_order_end() {
             head.bounds.written(end);
         }
-        let (next, late_next) = replay(&head, &options, &metrics, has_late_log)?;
+        let Replayed { next, late_next, late_times } =
+            replay(&head, &options, &metrics, has_late_log)?;
         let writer = |dir: &Path, segment| {
             let (bytes_max, compression) = (options.segment_bytes_max, options.log_compression);
             LogWriter::create(dir, segment, bytes_max, compression)
@@ -60,7 +62,7 @@ impl Db {
         }
         let log_end = log_writer.position();
         let db = Self {
-            committer: Mutex::new(Committer::new(log_writer, late_writer)),
+            committer: Mutex::new(Committer::new(log_writer, late_writer, late_times)),
             options,
             log_dir,
             late_log_dir,
@@ -96,13 +98,20 @@ fn remove_derived(dir: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Gives the segments to write next, of the log and of the late log, if there is one.
+struct Replayed {
+    /// The segment to write next.
+    next: u32,
+    /// That of the late log, if there is one.
+    late_next: Option<u32>,
+    late_times: LateTimes,
+}
+
 fn replay(
     head: &Head,
     options: &Options,
     metrics: &Metrics,
     has_late_log: bool,
-) -> Result<(u32, Option<u32>), OpenError> {
+) -> Result<Replayed, OpenError> {
     let (dir, late_dir) = (options.dir.join("wal"), options.dir.join("wbl"));
     let log = LogSegments::of_log(&dir, metrics).map_err(failed("list segments in", &dir))?;
     let late_log = match has_late_log {
@@ -120,5 +129,6 @@ fn replay(
     if let Some((began, now)) = began.zip(options.clock) {
         metrics.replay.took(now().millis_since(began) as f64 / 1000.0);
     }
-    Ok((log.next, has_late_log.then_some(late_log.next)))
+    let late_next = has_late_log.then_some(late_log.next);
+    Ok(Replayed { next: log.next, late_next, late_times: replay.late_times })
 }

@@ -26,6 +26,7 @@ use std::thread;
 use model::{Labels, Matcher, Point};
 use tracing::{error, info, warn};
 
+use super::committer::late_log::LateTimes;
 use crate::head::Head;
 use crate::head::exemplars::Verdict;
 use crate::head::series::Series;
@@ -57,6 +58,7 @@ pub(crate) struct Replay<'a> {
     /// The largest number of a series in the log.
     newest_number: LogSeries,
     is_late: bool,
+    pub(super) late_times: LateTimes,
 }
 
 impl<'a> Replay<'a> {
@@ -72,6 +74,7 @@ impl<'a> Replay<'a> {
             passed_over: 0,
             newest_number: LogSeries(0),
             is_late: false,
+            late_times: LateTimes::default(),
         }
     }
 
@@ -234,7 +237,9 @@ impl Replay<'_> {
             let (series, point) = entry?;
             self.samples += 1;
             self.met(series);
-            if !self.is_late && point.timestamp < valid_from {
+            if self.is_late {
+                self.late_times.include(&point);
+            } else if point.timestamp < valid_from {
                 continue;
             }
             match place_of(series) {

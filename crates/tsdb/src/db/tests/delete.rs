@@ -350,3 +350,37 @@ fn files_of_full_chunks_have_no_gap() {
     drop(db);
     assert!(files().is_empty());
 }
+
+/// LATE-1.
+#[test]
+fn what_came_late_is_deleted_for_good() {
+    #[track_caller]
+    fn check(steps: impl Fn(&Options), expect: &[(i64, f64)]) {
+        let (_dir, mut options) = fresh();
+        options.out_of_order_window = Duration::from_secs(7200);
+        steps(&options);
+        assert_eq!(minutes(&open(&options), "a"), expect);
+    }
+    // Replay finds in order what came late: what was before it is deleted.
+    let in_order = |options: &Options| {
+        let db = open(options);
+        put(&db, "a", &[(20, 2.0), (15, 1.5)]);
+        delete_minutes(&db, "a", 20, 20);
+        put(&db, "a", &[(12, 1.2)]);
+        drop(db);
+        delete_minutes(&open(options), "a", 12, 12);
+    };
+    check(in_order, &[(15, 1.5)]);
+    // The disk refuses, and is asked again by another deletion, of nothing, or by maintenance.
+    let refused = |options: &Options, again: fn(&Db)| {
+        let db = open(options);
+        put(&db, "a", &[(20, 2.0), (15, 1.5), (14, 1.4)]);
+        *db.durable.fault.lock() = Some(Box::new(|| Err(io::Error::other("no disk"))));
+        db.delete(&named("a"), range(15 * MINUTE, 15 * MINUTE)).unwrap_err();
+        *db.durable.fault.lock() = None;
+        again(&db);
+    };
+    let expect = [(14, 1.4), (20, 2.0)];
+    check(|options| refused(options, |db| delete_minutes(db, "a", 15, 15)), &expect);
+    check(|options| refused(options, |db| db.maintain().unwrap()), &expect);
+}
