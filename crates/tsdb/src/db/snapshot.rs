@@ -48,7 +48,11 @@ impl Db {
             block.link_into(&unfinished.0)?;
         }
         if with_head {
-            self.write_head_into(&unfinished.0)?;
+            let until = {
+                let _between_commits = self.committer.lock();
+                self.head.bounds.newest()
+            };
+            until.map_or(Ok(()), |until| self.write_head_into(&unfinished.0, until))?;
         }
         sync_dir(&unfinished.0)?;
         fs::rename(&unfinished.0, finished)?;
@@ -56,12 +60,7 @@ impl Db {
         sync_dir(&self.options.dir)
     }
 
-    fn write_head_into(&self, dir: &Path) -> io::Result<()> {
-        let until = {
-            let _between_commits = self.committer.lock();
-            self.head.bounds.newest()
-        };
-        let Some(until) = until else { return Ok(()) };
+    pub(super) fn write_head_into(&self, dir: &Path, until: Timestamp) -> io::Result<()> {
         let ranges = self.ranges_in_head(until);
         let ranges = ranges.map_err(|BadChunk| io::Error::other("late samples do not decode"))?;
         let (symbols, places) = {

@@ -153,6 +153,34 @@ fn a_selection_keeps_what_is_deleted_later() {
     assert_eq!(read(&*set), before);
 }
 
+/// SNAP-1.
+#[test]
+fn a_deletion_waits_for_readers_that_do_not_see_all_yet() {
+    let (_dir, options) = fresh();
+    let db = open(&options);
+    put(&db, "a", &[(1, 1.0)]);
+    let snapshot = db.head.snapshots.begin();
+    put(&db, "a", &[(2, 2.0)]);
+    std::thread::scope(|scope| {
+        let deletion = scope.spawn(|| delete_minutes(&db, "a", 1, 1));
+        std::thread::sleep(Duration::from_millis(50));
+        assert!(!deletion.is_finished());
+        drop(snapshot);
+    });
+    assert_eq!(minutes(&db, "a"), [(2, 2.0)]);
+}
+
+#[test]
+fn what_is_left_behind_the_newest_may_be_the_newest_now() {
+    let (_dir, mut options) = fresh();
+    options.out_of_order_window = Duration::from_secs(3600);
+    let db = open(&options);
+    put(&db, "a", &[(30, 3.0), (60, 6.0), (40, 4.0)]);
+    delete_minutes(&db, "a", 60, 60);
+    let latest = db.latest(&Selection::new(TimeRange::ALL, vec![])).unwrap();
+    assert_eq!(latest, [(labels("a"), at(40 * MINUTE, 4.0))]);
+}
+
 #[test]
 fn cleaning_takes_what_was_deleted_off_the_disk() {
     let (dir, options) = small_segments();
