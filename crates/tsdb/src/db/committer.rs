@@ -6,6 +6,7 @@
 
 pub(super) mod exemplars;
 pub(super) mod late_log;
+mod stored;
 
 use std::io;
 
@@ -25,6 +26,7 @@ use crate::wal::record::{LoggedMetadata, RecordBuilder};
 use crate::wal::writer::{LogWriter, UnsyncedTail};
 use exemplars::{ExemplarPlan, PendingExemplar};
 use late_log::{LateTimes, Left};
+use stored::Stored;
 
 /// What a batch holds.
 #[derive(Debug)]
@@ -193,15 +195,15 @@ impl Committer {
         let first = self.planned.len();
         let number = series.number;
         let mut newest = series.newest_time_of_all(); // SERIES-4
+        let mut newest_in_batch = None;
+        let mut known = Stored::new(series, group);
         for Pending { place, given, point } in group {
             let (place, in_batch) = (*place, &self.planned[first..]);
             let is_histogram = matches!(point.value, SampleValue::Histogram(_)); // as it was given
-            let point = as_stored(series, in_batch, point);
+            let point = as_stored(series, newest_in_batch.map(|at: usize| &in_batch[at]), point);
             let at = point.timestamp;
             let stored = || {
-                let same_time = in_batch.iter().find(|planned| planned.point.timestamp == at);
-                let in_batch = same_time.map(|planned| planned.point.value.clone());
-                let in_head = in_batch.or_else(|| series.value_at(at));
+                let in_head = known.value_at(at, in_batch);
                 in_head.or_else(|| self.past.value_at(place.into(), at).cloned())
             };
             match verdict(newest, stored, rules, &point) {
@@ -214,6 +216,7 @@ impl Committer {
                 }
                 Verdict::InOrder => {
                     newest = Some(point.timestamp);
+                    newest_in_batch = Some(in_batch.len());
                     self.planned.push(Planned { place, number, in_order: true, point });
                 }
                 Verdict::Late => {
@@ -419,12 +422,12 @@ fn remember_metadata(head: &Head, metadata: &[(String, Metadata)]) {
 
 /// A staleness marker ends a series of histograms as a histogram (Prometheus `tsdb/head_append.go`);
 /// anything else is stored as it was given.
-fn as_stored(series: &Series, in_batch: &[Planned], point: &Point) -> Point {
+/// `in_batch`: the newest sample of the batch that is in order.
+fn as_stored(series: &Series, in_batch: Option<&Planned>, point: &Point) -> Point {
     let is_marker = matches!(point.value, SampleValue::Float(value) if is_stale(value));
     if !is_marker {
         return point.clone();
     }
-    let in_batch = in_batch.iter().rfind(|planned| planned.in_order);
     let newest = in_batch.map(|planned| planned.point.clone()).or_else(|| series.newest());
     match newest {
         Some(Point { value: SampleValue::Histogram(newest), .. }) => Point {

@@ -25,6 +25,8 @@ mod durable;
 mod exemplars;
 #[path = "tests/histograms.rs"]
 mod histograms;
+#[path = "tests/late.rs"]
+mod late;
 #[path = "tests/snapshot.rs"]
 mod snapshot;
 #[path = "tests/model.rs"]

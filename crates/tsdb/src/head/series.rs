@@ -134,6 +134,10 @@ impl Series {
         if let Some(value) = self.out_of_order.as_ref().and_then(|samples| samples.value_at(at)) {
             return Some(value);
         }
+        self.value_in_order_at(at)
+    }
+
+    pub(crate) fn value_in_order_at(&self, at: Timestamp) -> Option<SampleValue> {
         match &self.open {
             Some(open) if open.start <= at => match open.points.last_time() {
                 last if last == at => Some(open.points.last_value()),
