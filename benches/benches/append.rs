@@ -2,15 +2,15 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that fails has nobody to tell")]
 
-use std::hint::black_box;
-
 use benches::{Store, key, labels};
 use criterion::{BatchSize, Criterion, Throughput, criterion_group, criterion_main};
 use model::Labels;
-use storage::Append;
+use storage::{Append, SeriesKey};
 
 const SERIES: usize = 100_000;
 const NEW_SERIES: usize = 1000;
+/// As a sender of that many series asks.
+const KEYS_AT_ONCE: usize = 2000;
 
 fn known_series(c: &mut Criterion) {
     let store = Store::with(SERIES, 1);
@@ -23,12 +23,16 @@ fn known_series(c: &mut Criterion) {
             store.append(scrape);
         });
     });
+    let keys: Vec<SeriesKey> = (0..SERIES).map(key).collect();
+    let mut found = Vec::new();
     group.bench_function("lookup_by_key", |b| {
         b.iter(|| {
             let mut batch = store.db.appender();
-            (0..SERIES).for_each(|series| {
-                black_box(batch.lookup(key(series)).unwrap());
-            });
+            for keys in keys.chunks(KEYS_AT_ONCE) {
+                found.clear();
+                batch.lookup(keys, &mut found);
+                assert!(found.iter().all(Option::is_some));
+            }
         });
     });
     group.finish();
