@@ -2,6 +2,7 @@
 //!
 //! - POINTS-1: read one after the other, the records give the samples of each series in the order in
 //!   which they were pushed. A series that changes kinds may need several records of a kind for that.
+//! - POINTS-2: no record is much larger than [`RECORD_BYTES`], however many points there are.
 
 use std::collections::HashMap;
 use std::mem;
@@ -10,6 +11,9 @@ use model::{Point, Sample, SampleValue};
 
 use super::{RecordBuilder, histograms};
 use crate::log::{LogSeries, LoggedSample};
+
+/// At this size a record ends, and the next one begins.
+pub(crate) const RECORD_BYTES: usize = 1 << 20;
 
 #[derive(Debug, Default)]
 pub(crate) struct PointRecords {
@@ -25,13 +29,14 @@ pub(crate) struct PointRecords {
 impl PointRecords {
     #[inline]
     pub(crate) fn push(&mut self, series: LogSeries, point: &Point) {
-        match &point.value {
+        let record = match &point.value {
             &SampleValue::Float(value) => {
                 if !self.newest.is_empty() && self.newest.contains_key(&series) {
                     self.finish_records();
                 }
                 let sample = Sample { timestamp: point.timestamp, value };
                 self.floats.sample(LoggedSample { series, sample });
+                &self.floats
             }
             SampleValue::Histogram(histogram) => {
                 let kind = histograms::kind_of(histogram);
@@ -40,7 +45,11 @@ impl PointRecords {
                 }
                 self.newest.insert(series, kind);
                 self.histograms[kind].histogram(series, point.timestamp, histogram);
+                &self.histograms[kind]
             }
+        };
+        if record.bytes().len() >= RECORD_BYTES {
+            self.finish_records();
         }
     }
 
@@ -66,9 +75,8 @@ impl PointRecords {
     }
 
     fn finish_records(&mut self) {
-        for record in [&mut self.floats].into_iter().chain(&mut self.histograms) {
-            self.earlier.push(mem::take(record));
-        }
+        let records = [&mut self.floats].into_iter().chain(&mut self.histograms);
+        self.earlier.extend(records.filter(|record| !record.is_empty()).map(mem::take));
         self.newest.clear();
     }
 }

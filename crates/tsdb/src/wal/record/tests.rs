@@ -68,3 +68,21 @@ fn labels_of_a_foreign_writer_are_put_in_order() {
     let (id, labels) = record.next().unwrap().unwrap();
     assert_eq!((id, labels), (LogSeries(7), vec![("a", "2"), ("b", "1")]));
 }
+
+/// POINTS-1, POINTS-2.
+#[test]
+fn more_points_than_a_record_takes_are_in_order_in_several() {
+    let sample = |i: u64| logged((i % 3, i as i64 * 1_000_003, i));
+    let mut records = points::PointRecords::default();
+    for i in 0..300_000 {
+        let LoggedSample { series, sample } = sample(i);
+        records.push(series, &sample.into());
+    }
+    let sizes: Vec<_> = records.records().map(<[u8]>::len).collect();
+    assert!(sizes.iter().all(|&bytes| bytes < points::RECORD_BYTES + 64), "{sizes:?}");
+    let samples = records.records().flat_map(|record| match Record::parse(record).unwrap() {
+        Record::Samples(entries) => entries.map(Result::unwrap).collect::<Vec<_>>(),
+        other => panic!("{other:?}"),
+    });
+    assert!(samples.eq((0..300_000).map(sample)));
+}
