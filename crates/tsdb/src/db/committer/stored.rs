@@ -18,6 +18,10 @@ pub(super) struct Stored<'a> {
     /// The samples for the series in the batch.
     group: &'a [Pending],
     looked_for: usize,
+    by_time: Option<ByTime>,
+}
+
+struct ByTime {
     late: HashMap<Timestamp, SampleValue>,
     in_batch: HashMap<Timestamp, usize>,
     /// How many of the planned samples are in `in_batch`.
@@ -25,9 +29,8 @@ pub(super) struct Stored<'a> {
 }
 
 impl<'a> Stored<'a> {
-    pub(super) fn new(series: &'a Series, group: &'a [Pending]) -> Self {
-        let (late, in_batch) = (HashMap::new(), HashMap::new());
-        Self { series, group, looked_for: 0, late, in_batch, taken: 0 }
+    pub(super) const fn new(series: &'a Series, group: &'a [Pending]) -> Self {
+        Self { series, group, looked_for: 0, by_time: None }
     }
 
     /// `planned`: the samples of the group that will be stored, as far as is decided: from call to call
@@ -39,27 +42,32 @@ impl<'a> Stored<'a> {
             let in_batch = same_time.map(|planned| planned.point.value.clone());
             return in_batch.or_else(|| self.series.value_at(at));
         }
-        if self.looked_for == FEW + 1 {
-            self.decode_late();
-        }
+        let by_time = self.by_time.get_or_insert_with(|| ByTime::new(self.series, self.group));
+        by_time.value_at(at, planned).or_else(|| self.series.value_in_order_at(at))
+    }
+}
+
+impl ByTime {
+    /// What does not decode is not there.
+    fn new(series: &Series, group: &[Pending]) -> Self {
+        let range =
+            group.iter().fold(TimeRange::new(Timestamp::MAX, Timestamp::MIN), |range, p| {
+                TimeRange::new(range.start.min(p.point.timestamp), range.end.max(p.point.timestamp))
+            });
+        let chunks = series.late_chunks(range);
+        let points = chunks.filter_map(|chunk| chunk.points().ok()).flatten();
+        let recent = series.late_recent(series.visible_at(u64::MAX), range);
+        let points = points.filter(|point| range.contains(point.timestamp)).chain(recent.cloned());
+        let late = points.map(|point| (point.timestamp, point.value)).collect();
+        Self { late, in_batch: HashMap::new(), taken: 0 }
+    }
+
+    fn value_at(&mut self, at: Timestamp, planned: &[Planned]) -> Option<SampleValue> {
         for (which, planned) in planned.iter().enumerate().skip(self.taken) {
             self.in_batch.insert(planned.point.timestamp, which);
         }
         self.taken = planned.len();
         let in_batch = self.in_batch.get(&at).map(|&which| &planned[which].point.value);
-        let value = in_batch.or_else(|| self.late.get(&at)).cloned();
-        value.or_else(|| self.series.value_in_order_at(at))
-    }
-
-    /// What does not decode is not there.
-    fn decode_late(&mut self) {
-        let times = self.group.iter().map(|pending| pending.point.timestamp);
-        let (Some(first), Some(last)) = (times.clone().min(), times.max()) else { return };
-        let range = TimeRange::new(first, last);
-        let chunks = self.series.late_chunks(range);
-        let points = chunks.filter_map(|chunk| chunk.points().ok()).flatten();
-        let recent = self.series.late_recent(self.series.visible_at(u64::MAX), range);
-        let points = points.filter(|point| range.contains(point.timestamp)).chain(recent.cloned());
-        self.late.extend(points.map(|point| (point.timestamp, point.value)));
+        in_batch.or_else(|| self.late.get(&at)).cloned()
     }
 }
