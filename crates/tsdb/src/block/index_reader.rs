@@ -175,7 +175,8 @@ impl IndexReader {
 
     /// How many series the postings at `offset` name.
     pub(super) fn postings_len(&self, offset: usize) -> usize {
-        let count = self.bytes.get(offset + 4..).and_then(|bytes| bytes.first_chunk());
+        let count =
+            self.bytes.get(offset.saturating_add(4)..).and_then(|bytes| bytes.first_chunk());
         count.map_or(0, |count| u32::from_be_bytes(*count) as usize)
     }
 

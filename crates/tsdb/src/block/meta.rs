@@ -153,6 +153,10 @@ impl BlockMeta {
         if meta.version != VERSION {
             return Err(io::Error::other(format!("meta.json has version {}", meta.version)));
         }
+        let name = dir.file_name().and_then(|name| name.to_str()).and_then(Ulid::parse);
+        if name.as_ref() != Some(&meta.ulid) {
+            return Err(io::Error::other("meta.json is not that of the block in its directory"));
+        }
         Ok(meta)
     }
 

@@ -16,6 +16,9 @@ const ZSTD: u8 = 16;
 const RECORD_BYTES_MAX: usize = 1 << 30;
 /// Prometheus' zstd leaves the size out of frames that are much smaller than this.
 const UNSIZED_BYTES_MAX: usize = 128 << 10;
+/// What a byte stands for at most: snappy copies 64 bytes by three, zstd repeats one 128 Ki times by four.
+const SNAPPY_EXPANSION_MAX: usize = 22;
+const ZSTD_EXPANSION_MAX: usize = 32 << 10;
 /// Higher levels take more time, and hardly less room: most of a record is small differences.
 const ZSTD_LEVEL: i32 = 1;
 
@@ -110,6 +113,10 @@ impl Decompressor {
         if length > RECORD_BYTES_MAX {
             return Err("a record is too large");
         }
+        let expansion_max = if is_zstd { ZSTD_EXPANSION_MAX } else { SNAPPY_EXPANSION_MAX };
+        if length > data.len().saturating_mul(expansion_max) {
+            return Err("a record claims to be larger than it can be");
+        }
         self.plain.resize(length.max(self.plain.len()), 0);
         let length = match is_zstd {
             true => self.unzstd(data).map_err(|_| broken)?,
@@ -176,13 +183,29 @@ mod tests {
     #[test]
     fn a_size_beyond_all_bounds_is_refused_before_it_is_allocated() {
         #[track_caller]
-        fn check(flags: u8, data: &[u8]) {
+        fn check(flags: u8, data: &[u8], expect: &'static str) {
             let mut decompressor = Decompressor::default();
-            assert_eq!(decompressor.decompress(flags, data), Err("a record is too large"));
+            assert_eq!(decompressor.decompress(flags, data), Err(expect));
+            assert_eq!(decompressor.plain.capacity(), 0);
         }
-        check(SNAPPY, &[0x81, 0x80, 0x80, 0x80, 0x04, 0, 0]);
-        let magic = 0xfd2f_b528_u32.to_le_bytes();
-        check(ZSTD, &[&magic[..], &[0xe0], &(1u64 << 40).to_le_bytes()].concat());
+        let zstd_of =
+            |size: u64| [&0xfd2f_b528_u32.to_le_bytes()[..], &[0xe0], &size.to_le_bytes()].concat();
+        let too_large = "a record is too large";
+        check(SNAPPY, &[0x81, 0x80, 0x80, 0x80, 0x04, 0, 0], too_large);
+        check(ZSTD, &zstd_of(1 << 40), too_large);
+        let more_than_can_be = "a record claims to be larger than it can be";
+        check(SNAPPY, &[0x80, 0x80, 0x80, 0x80, 0x04, 0, 0], more_than_can_be);
+        check(ZSTD, &zstd_of(1 << 30), more_than_can_be);
+    }
+
+    #[test]
+    fn a_record_of_one_byte_again_and_again_comes_back() {
+        for compression in [Compression::Snappy, Compression::Zstd] {
+            let record = vec![7; 64 << 20];
+            let mut compressor = Compressor::new(compression).unwrap();
+            let (flags, data) = compressor.compress(&record).unwrap();
+            assert!(Decompressor::default().decompress(flags, data) == Ok(&record[..]));
+        }
     }
 
     /// As Prometheus' encoder writes frames of up to 255 bytes.

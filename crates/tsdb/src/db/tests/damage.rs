@@ -186,3 +186,22 @@ fn a_new_series_never_gets_what_the_log_has_of_a_lost_one() {
     drop(db);
     assert_eq!(contents(&open(&options)), expect);
 }
+
+#[test]
+fn a_block_that_says_it_is_another_one_is_left_out() {
+    let (dir, options) = small_segments();
+    let db = open(&options);
+    fill(&db);
+    db.maintain().unwrap();
+    assert_eq!(db.blocks.len(), 3);
+    let name = db.blocks.all()[0].meta().ulid.as_str().to_owned();
+    drop(db);
+    let path = dir.path().join(&name).join("meta.json");
+    let meta = fs::read_to_string(&path).unwrap();
+    for other in ["../../elsewhere", "01ARZ3NDEKTSV4RRFFQ69G5FAV"] {
+        fs::write(&path, meta.replace(&name, other)).unwrap();
+        assert_eq!(open(&options).blocks.len(), 2, "{other}");
+    }
+    fs::write(&path, meta).unwrap();
+    assert_eq!(open(&options).blocks.len(), 3);
+}
