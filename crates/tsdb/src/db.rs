@@ -214,14 +214,17 @@ impl Db {
         self.drop_late_log_before(late_first)?;
         let Some(&first) = list_segments(&self.log_dir)?.first() else { return Ok(()) };
         let held = self.holds.lock().values().map(|held| held.segment).min().unwrap_or(current);
-        let end = (first + (current - first) * 2 / 3).min(held);
+        let end = (current - (current - first).div_ceil(3)).min(held);
         if end <= first {
             return Ok(());
         }
         let keep = |number| self.head.index.read().knows_number(number);
         let compression = self.options.log_compression;
         let metadata = self.metadata_record();
-        checkpoint::write(&self.log_dir, end - 1, compression, since, keep, &metadata)?;
+        let lost = checkpoint::write(&self.log_dir, end - 1, compression, since, keep, &metadata)?;
+        self.metrics.log_damage.inc_by(lost.segments);
+        self.metrics.log_damage_bytes.inc_by(lost.bytes);
+        self.metrics.log_damage_records.inc_by(lost.records);
         self.metrics.checkpoints.inc();
         info!(segments_before = end, "checkpoint of the log written");
         Ok(())

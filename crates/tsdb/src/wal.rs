@@ -36,6 +36,14 @@ pub(crate) fn segment_path(dir: &Path, segment: u32) -> PathBuf {
     dir.join(format!("{segment:08}"))
 }
 
+/// There is a number after every one that is used.
+fn usable(segment: u32) -> io::Result<u32> {
+    if segment == u32::MAX {
+        return Err(io::Error::other("the numbers for segments of the log are used up"));
+    }
+    Ok(segment)
+}
+
 /// The segments in `dir`, in order.
 pub(crate) fn list_segments(dir: &Path) -> io::Result<Vec<u32>> {
     let mut segments = Vec::new();
@@ -44,7 +52,7 @@ pub(crate) fn list_segments(dir: &Path) -> io::Result<Vec<u32>> {
         if let Some(segment) = name.to_str().filter(|name| name.len() >= 6)
             && let Ok(segment) = segment.parse()
         {
-            segments.push(segment);
+            segments.push(usable(segment)?);
         }
     }
     segments.sort_unstable();

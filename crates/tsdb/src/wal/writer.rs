@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use super::compression::{Compression, Compressor};
-use super::{FIRST, FULL, HEADER_BYTES, LAST, MIDDLE, PAGE_BYTES, segment_path, sync_dir};
+use super::{FIRST, FULL, HEADER_BYTES, LAST, MIDDLE, PAGE_BYTES, segment_path, sync_dir, usable};
 use crate::log::LogPosition;
 
 /// Owns the end of the log. A write that fails leaves the log as it was (WRITER-1): what it may have
@@ -183,7 +183,7 @@ fn put_fragments(out: &mut Vec<u8>, start: u64, flag: u8, data: &[u8]) {
 }
 
 fn create_segment(dir: &Path, segment: u32) -> io::Result<Arc<File>> {
-    let path = segment_path(dir, segment);
+    let path = segment_path(dir, usable(segment)?);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
     sync_dir(dir)?;
     Ok(Arc::new(file))

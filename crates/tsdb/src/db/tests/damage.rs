@@ -187,6 +187,54 @@ fn a_new_series_never_gets_what_the_log_has_of_a_lost_one() {
     assert_eq!(contents(&open(&options)), expect);
 }
 
+/// CHECKPOINT-2.
+#[test]
+fn a_log_that_is_damaged_while_it_is_open_is_shortened_all_the_same() {
+    let (dir, mut options) = fresh();
+    options.segment_bytes_max = 8 * 1024;
+    let db = open(&options);
+    for minute in 0..179 {
+        append(&db, &[("a", at(minute * MINUTE, 1.0)), ("b", at(minute * MINUTE, 1.0))]).unwrap();
+    }
+    let log = dir.path().join("wal");
+    let path = segment_path(&log, 0);
+    let mut bytes = fs::read(&path).unwrap();
+    let half = bytes.len() / 2;
+    bytes[half] ^= 1;
+    fs::write(&path, &bytes).unwrap();
+    for minute in 179..600 {
+        append(&db, &[("a", at(minute * MINUTE, 1.0)), ("b", at(minute * MINUTE, 1.0))]).unwrap();
+        db.maintain().unwrap();
+    }
+    assert_eq!(db.metrics.log_damage.get(), 1);
+    assert!(db.metrics.log_damage_records.get() > 1);
+    assert!(db.metrics.log_damage_bytes.get() > 0);
+    assert!(!path.exists());
+    let expect = contents(&db);
+    assert_eq!(expect[&labels("a")].len(), 600);
+    drop(db);
+    assert_eq!(contents(&open(&options)), expect);
+}
+
+#[test]
+fn numbers_of_segments_that_nothing_can_follow_are_refused() {
+    for name in ["wal/4294967295", "wal/checkpoint.4294967295", "wbl/4294967295"] {
+        let (dir, options) = fresh();
+        let db = open(&options);
+        append(&db, &[("a", at(1, 1.0))]).unwrap();
+        drop(db);
+        let path = dir.path().join(name);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let is_checkpoint = name.contains("checkpoint");
+        if is_checkpoint { fs::create_dir(&path) } else { fs::write(&path, []) }.unwrap();
+        let metrics = Metrics::register(&Registry::new()).unwrap();
+        let refused = Db::open(options.clone(), metrics);
+        assert!(matches!(refused, Err(OpenError::Io { .. })), "{name}");
+        if is_checkpoint { fs::remove_dir(&path) } else { fs::remove_file(&path) }.unwrap();
+        assert_eq!(contents(&open(&options)), contents_of(&[("a", at(1, 1.0))]), "{name}");
+    }
+}
+
 #[test]
 fn a_block_that_says_it_is_another_one_is_left_out() {
     let (dir, options) = small_segments();
