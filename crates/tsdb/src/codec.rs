@@ -43,6 +43,12 @@ impl<'a> Decoder<'a> {
         Some(self.take(1)?[0])
     }
 
+    pub(crate) fn u32(&mut self) -> Option<u32> {
+        let (word, rest) = self.bytes.split_first_chunk()?;
+        self.bytes = rest;
+        Some(u32::from_be_bytes(*word))
+    }
+
     pub(crate) fn u64(&mut self) -> Option<u64> {
         let (word, rest) = self.bytes.split_first_chunk()?;
         self.bytes = rest;

@@ -13,6 +13,7 @@ mod past;
 mod query;
 pub(crate) mod read;
 pub(crate) mod replay;
+mod saved;
 mod snapshot;
 
 use std::collections::HashMap;
@@ -46,6 +47,7 @@ use durable::Durable;
 
 /// How far ahead of the clock samples may be.
 const AHEAD_MAX: Duration = Duration::from_secs(600);
+
 #[derive(Clone, Debug)]
 pub struct Options {
     pub dir: PathBuf,
@@ -125,6 +127,9 @@ impl Db {
     /// there is nothing to do, and after minutes when there is much.
     pub fn maintain(&self) -> io::Result<()> {
         let mut spill = self.maintenance.lock();
+        if self.committer.lock().is_closed {
+            return Ok(()); // what was saved of the head stands
+        }
         // Each is tried, whatever became of the others: on a full disk retention makes room.
         let steps = [
             self.compact_what_is_due(),
@@ -135,13 +140,6 @@ impl Db {
         ];
         self.update_gauges();
         steps.into_iter().collect()
-    }
-
-    /// Refuses further commits and brings the log to the disk. The directory is unlocked when the
-    /// last reference goes.
-    pub fn close(&self) -> io::Result<()> {
-        self.committer.lock().is_closed = true;
-        self.sync()
     }
 
     /// From now on keeps so many exemplars.
@@ -330,7 +328,7 @@ impl Db {
     /// From now on every full chunk leaves memory at the next maintenance.
     #[cfg(test)]
     pub(crate) fn spill_eagerly(&self) {
-        *self.maintenance.lock() = Spill::eager(&self.options.dir);
+        self.maintenance.lock().make_eager();
     }
 
     #[cfg(test)]

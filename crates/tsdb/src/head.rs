@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod metadata;
 pub(crate) mod out_of_order;
 pub(crate) mod postings;
+pub(crate) mod saved;
 pub(crate) mod series;
 pub(crate) mod snapshots;
 pub(crate) mod spill;
@@ -339,6 +340,18 @@ impl Bounds {
     pub(crate) fn written(&self, end: Timestamp) {
         self.raise_valid_from(end);
         self.written_until.fetch_max(end.as_millis(), Ordering::AcqRel);
+    }
+
+    pub(crate) fn save(&self) -> [i64; 4] {
+        let Self { oldest, newest, valid_from, written_until } = self;
+        [oldest, newest, valid_from, written_until].map(|bound| bound.load(Ordering::Acquire))
+    }
+
+    /// Takes over what another head saved.
+    pub(crate) fn load(&self, [oldest, newest, valid_from, written_until]: [i64; 4]) {
+        self.include(Timestamp::from_millis(oldest), Timestamp::from_millis(newest));
+        self.valid_from.fetch_max(valid_from, Ordering::AcqRel);
+        self.written_until.fetch_max(written_until, Ordering::AcqRel);
     }
 
     fn truncated(&self, before: Timestamp, oldest: Timestamp) {

@@ -16,10 +16,11 @@ impl Mapped {
     /// `path` must be finished: nothing writes to it any more, it is at most removed.
     pub(crate) fn open(path: &Path) -> io::Result<Self> {
         let file = File::open(path)?;
-        // SAFETY: the bytes stay as they are for as long as the mapping lives: blocks get their name
-        // and the head's chunk files are mapped only when they are complete, no program opens them
-        // for writing afterwards (which is why what inspects a directory without its lock may map a
-        // block's files, and no others), and a removed file's bytes stay until the mapping goes.
+        // SAFETY: the bytes stay as they are for as long as the mapping lives: blocks and saved heads
+        // get their name and the head's chunk files are mapped only when they are complete, no program
+        // opens them for writing afterwards (which is why what inspects a directory without its lock
+        // may map a block's files and a saved head, and no others), and a removed file's bytes stay
+        // until the mapping goes.
         unsafe { Mmap::map(&file) }.map(Self)
     }
 }

@@ -29,6 +29,8 @@ pub struct Metrics {
     pub(crate) log_damage_records: IntCounter,
     pub(crate) replay: ReplayProgress,
     pub(crate) replay_unknown_series: IntCounter,
+    pub(crate) saved_heads_loaded: IntCounter,
+    pub(crate) saved_heads_discarded: IntCounter,
     pub(crate) checkpoints: IntCounter,
     pub(crate) blocks: IntGauge,
     pub(crate) blocks_bytes: IntGauge,
@@ -122,6 +124,14 @@ impl Metrics {
             replay_unknown_series: counter(
                 "wal_replay_unknown_refs_total",
                 "Samples in the log whose series the log does not name; lost.",
+            )?,
+            saved_heads_loaded: counter(
+                "saved_heads_loaded_total",
+                "Starts that took over a saved head, in place of replaying the log.",
+            )?,
+            saved_heads_discarded: counter(
+                "saved_heads_discarded_total",
+                "Saved heads that were stale or damaged, so that the log was replayed.",
             )?,
             checkpoints: counter("checkpoints_created_total", "Checkpoints of the log written.")?,
             blocks: gauge("blocks_loaded", "Blocks being read.")?,

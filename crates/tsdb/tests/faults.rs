@@ -121,7 +121,7 @@ fn histogram(time: i64) -> IntegerHistogram {
 #[test]
 #[ignore = "the child of another test"]
 fn write_until_killed() {
-    let db = open(&directory()).unwrap();
+    let mut db = open(&directory()).unwrap();
     let mut time = times(&db).first().and_then(|times| times.last()).map_or(0, |time| time + STEP);
     loop {
         append_mixture(&db, time);
@@ -129,6 +129,11 @@ fn write_until_killed() {
         time += STEP;
         if time % (20 * STEP) == 0 {
             db.maintain().unwrap();
+        }
+        if time % (70 * STEP) == 0 {
+            db.close().unwrap();
+            drop(db);
+            db = open(&directory()).unwrap();
         }
     }
 }
@@ -305,5 +310,32 @@ fn a_second_process_is_kept_out() {
     let dir = tempfile::tempdir().unwrap();
     let _db = open(dir.path()).unwrap();
     let output = child("", "open_a_directory_in_use", dir.path()).output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
+}
+
+#[test]
+#[ignore = "the child of another test"]
+fn close_beyond_the_limit_for_files() {
+    let unlimited = getrlimit(Resource::Fsize);
+    let db = open(&directory()).unwrap();
+    for time in 0..1000 {
+        append(&db, time).unwrap();
+    }
+    let before = times(&db);
+    setrlimit(Resource::Fsize, Rlimit { current: Some(100), ..unlimited }).unwrap();
+    db.close().unwrap();
+    drop(db);
+    let left: Vec<_> = std::fs::read_dir(directory()).unwrap().map(|e| e.unwrap().path()).collect();
+    assert!(left.iter().all(|path| !path.display().to_string().contains("saved_head")), "{left:?}");
+    setrlimit(Resource::Fsize, unlimited).unwrap();
+    assert_eq!(times(&open(&directory()).unwrap()), before);
+}
+
+#[test]
+fn on_a_full_disk_the_end_leaves_the_log_to_the_next_start() {
+    let dir = tempfile::tempdir().unwrap();
+    let ignore_signal = "trap '' XFSZ;";
+    let output =
+        child(ignore_signal, "close_beyond_the_limit_for_files", dir.path()).output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }

@@ -16,6 +16,17 @@ impl BitWriter {
         Self { bytes, word: 0, filled: 0 }
     }
 
+    /// Goes on behind `bytes`, of whose last one the low `free` bits are not used; `None` where they are.
+    pub(super) fn resume(mut bytes: Vec<u8>, free: u64) -> Option<Self> {
+        if free == 0 {
+            return Some(Self::after(bytes));
+        }
+        let filled = 8u8.checked_sub(free.try_into().ok()?).filter(|&filled| filled > 0)?;
+        let last = bytes.pop()?;
+        let word = u64::from(last) << 56;
+        (last << filled == 0).then_some(Self { bytes, word, filled })
+    }
+
     /// Appends the low `count` bits of `value`; `count` is 1 to 64.
     #[inline]
     pub(super) fn put(&mut self, value: u64, count: u32) {

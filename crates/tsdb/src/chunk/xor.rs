@@ -38,6 +38,22 @@ impl XorChunk {
         Self { out: BitWriter::after(bytes), count: 1, last: first, delta: 0, window: None }
     }
 
+    /// Goes on with a chunk that was copied; gives when it starts. `None` where it does not decode.
+    pub(crate) fn resume(chunk: &[u8]) -> Option<(Timestamp, Self)> {
+        let (first, mut rest) = XorSamples::new(chunk).ok()?;
+        let (mut last, mut count, mut has_differed) = (first, 1, false);
+        while let Some(sample) = rest.next().ok()? {
+            if sample.timestamp <= last.timestamp {
+                return None;
+            }
+            has_differed |= sample.value.to_bits() != last.value.to_bits();
+            (last, count) = (sample, count + 1);
+        }
+        let out = BitWriter::resume(chunk[size_of_val(&count)..].to_vec(), rest.bits.bits_left())?;
+        let window = has_differed.then_some(rest.window);
+        Some((first.timestamp, Self { out, count, last, delta: rest.delta, window }))
+    }
+
     /// Appends a sample that is newer than the last one (CHUNK-1).
     #[inline]
     pub(crate) fn push(&mut self, sample: Sample) {

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 use std::sync::Arc;
 
+use model::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use tracing::warn;
 
@@ -13,16 +14,17 @@ use super::committer::Committer;
 use super::committer::late_log::LateTimes;
 use super::durable::Durable;
 use super::replay::{LogSegments, Replay};
-use super::{Db, OpenError, Options, snapshot};
+use super::{Db, OpenError, Options, saved, snapshot};
 use crate::head::Head;
+use crate::head::saved::LogEnds;
 use crate::head::spill::Spill;
 use crate::lock::DirLock;
 use crate::metrics::Metrics;
 use crate::wal::checkpoint;
 use crate::wal::writer::LogWriter;
 
-/// What is derived from the log, ours or Prometheus': stale after a start, and made anew.
-const DERIVED: [&str; 2] = ["chunks_head", "chunk_snapshot."];
+/// Prometheus' saved head: stale as soon as we write.
+const CHUNK_SNAPSHOT: &str = "chunk_snapshot.";
 
 impl Db {
     /// Opens or makes a data directory and replays its log, which may take a while; meanwhile
@@ -37,29 +39,23 @@ impl Db {
         if has_late_log {
             fs::create_dir_all(&late_log_dir).map_err(failed("create", &late_log_dir))?;
         }
-        remove_derived(&options.dir).map_err(failed("clean", &options.dir))?;
+        remove_chunk_snapshots(&options.dir).map_err(failed("clean", &options.dir))?;
         checkpoint::clean_up(&log_dir).map_err(failed("clean", &log_dir))?;
         snapshot::clean_up(&options.dir).map_err(failed("clean", &options.dir))?;
 
         let blocks =
             Blocks::open(&options.dir, &metrics).map_err(failed("open blocks in", &options.dir))?;
-        let head = Head::new(options.exemplars_max);
-        if let Some(end) = blocks.in_order_end() {
-            head.bounds.written(end);
-        }
-        let Replayed { next, late_next, late_times } =
-            replay(&head, &options, &metrics, has_late_log)?;
+        let logs = Logs::find(&options, &metrics, has_late_log)?;
+        let Back { head, late_times, spill } =
+            logs.bring_back_head(&options, &metrics, blocks.in_order_end())?;
         let writer = |dir: &Path, segment| {
             let (bytes_max, compression) = (options.segment_bytes_max, options.log_compression);
             LogWriter::create(dir, segment, bytes_max, compression)
                 .map_err(failed("create a segment in", dir))
         };
-        let log_writer = writer(&log_dir, next)?;
-        let late_writer = late_next.map(|next| writer(&late_log_dir, next)).transpose()?;
-        let mut spill = Spill::new(&options.dir);
-        if let Err(error) = spill.run(&head) {
-            warn!(%error, "full chunks stay in memory for now");
-        }
+        let log_writer = writer(&log_dir, logs.log.next)?;
+        let late_log = logs.late_log.as_ref();
+        let late_writer = late_log.map(|log| writer(&late_log_dir, log.next)).transpose()?;
         let log_end = log_writer.position();
         let db = Self {
             committer: Mutex::new(Committer::new(log_writer, late_writer, late_times)),
@@ -87,48 +83,89 @@ fn failed(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> OpenEr
     move |source| OpenError::Io { action, path, source }
 }
 
-fn remove_derived(dir: &Path) -> io::Result<()> {
+fn remove_chunk_snapshots(dir: &Path) -> io::Result<()> {
     for entry in fs::read_dir(dir)? {
         let entry = entry?;
         let name = entry.file_name();
-        if name.to_str().is_some_and(|name| DERIVED.iter().any(|prefix| name.starts_with(prefix))) {
+        if name.to_str().is_some_and(|name| name.starts_with(CHUNK_SNAPSHOT)) {
             fs::remove_dir_all(entry.path())?;
         }
     }
     Ok(())
 }
 
-struct Replayed {
-    /// The segment to write next.
-    next: u32,
-    /// That of the late log, if there is one.
-    late_next: Option<u32>,
-    late_times: LateTimes,
+/// What there is of both logs.
+struct Logs {
+    log: LogSegments,
+    late_log: Option<LogSegments>,
 }
 
-fn replay(
-    head: &Head,
-    options: &Options,
-    metrics: &Metrics,
-    has_late_log: bool,
-) -> Result<Replayed, OpenError> {
-    let (dir, late_dir) = (options.dir.join("wal"), options.dir.join("wbl"));
-    let log = LogSegments::of_log(&dir, metrics).map_err(failed("list segments in", &dir))?;
-    let late_log = match has_late_log {
-        true => LogSegments::from(&late_dir, 0, metrics),
-        false => Ok(LogSegments::default()),
-    };
-    let late_log = late_log.map_err(failed("list segments in", &late_dir))?;
-    let began = options.clock.map(|now| now());
-    let mut replay = Replay::new(head, metrics);
-    replay.announce([&log, &late_log]);
-    log.sync().and_then(|()| replay.log(&log)).map_err(failed("replay", &dir))?;
-    let synced = late_log.sync();
-    synced.and_then(|()| replay.late_log(&late_log)).map_err(failed("replay", &late_dir))?;
-    replay.report();
-    if let Some((began, now)) = began.zip(options.clock) {
-        metrics.replay.took(now().millis_since(began) as f64 / 1000.0);
+impl Logs {
+    fn find(options: &Options, metrics: &Metrics, has_late_log: bool) -> Result<Self, OpenError> {
+        let (dir, late_dir) = (options.dir.join("wal"), options.dir.join("wbl"));
+        let log = LogSegments::of_log(&dir, metrics).map_err(failed("list segments in", &dir))?;
+        let late_log = has_late_log.then(|| LogSegments::from(&late_dir, 0, metrics)).transpose();
+        let late_log = late_log.map_err(failed("list segments in", &late_dir))?;
+        Ok(Self { log, late_log })
     }
-    let late_next = has_late_log.then_some(late_log.next);
-    Ok(Replayed { next: log.next, late_next, late_times: replay.late_times })
+
+    /// From where it was saved, or from the logs. `written_until`: what is older is in blocks.
+    fn bring_back_head(
+        &self,
+        options: &Options,
+        metrics: &Metrics,
+        written_until: Option<Timestamp>,
+    ) -> Result<Back, OpenError> {
+        let began = options.clock.map(|now| now());
+        let late_log = self.late_log.as_ref().map(|log| log.end);
+        let ends = LogEnds { log: self.log.end, late_log };
+        let taken_over = saved::take_over(options, ends, metrics)
+            .map_err(failed("take over the saved head in", &options.dir))?;
+        let back = match taken_over {
+            Some(back) => back,
+            None => self.replay(options, metrics, written_until)?,
+        };
+        if let Some(end) = written_until {
+            back.head.bounds.written(end);
+        }
+        if let Some((began, now)) = began.zip(options.clock) {
+            metrics.replay.took(now().millis_since(began) as f64 / 1000.0);
+        }
+        Ok(back)
+    }
+
+    fn replay(
+        &self,
+        options: &Options,
+        metrics: &Metrics,
+        written_until: Option<Timestamp>,
+    ) -> Result<Back, OpenError> {
+        let head = Head::new(options.exemplars_max);
+        if let Some(end) = written_until {
+            head.bounds.written(end);
+        }
+        let none = LogSegments::default();
+        let (log, late_log) = (&self.log, self.late_log.as_ref().unwrap_or(&none));
+        let (dir, late_dir) = (options.dir.join("wal"), options.dir.join("wbl"));
+        let mut replay = Replay::new(&head, metrics);
+        replay.announce([log, late_log]);
+        log.sync().and_then(|()| replay.log(log)).map_err(failed("replay", &dir))?;
+        let synced = late_log.sync();
+        synced.and_then(|()| replay.late_log(late_log)).map_err(failed("replay", &late_dir))?;
+        replay.report();
+        let late_times = replay.late_times;
+        let mut spill = Spill::new(&options.dir);
+        if let Err(error) = spill.run(&head) {
+            warn!(%error, "full chunks stay in memory for now");
+        }
+        Ok(Back { head, late_times, spill })
+    }
+}
+
+/// What an earlier database had in memory.
+pub(super) struct Back {
+    pub(super) head: Head,
+    pub(super) late_times: LateTimes,
+    /// Where its next chunks go.
+    pub(super) spill: Spill,
 }

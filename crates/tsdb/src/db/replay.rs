@@ -108,6 +108,18 @@ impl<'a> Replay<'a> {
         self.segments(&log.segments, store_late)
     }
 
+    /// Replays records of metadata and exemplars alone.
+    pub(super) fn records(&mut self, records: &[Vec<u8>]) -> Result<(), BadRecord> {
+        for record in records {
+            match Record::parse(record)? {
+                Record::Metadata(entries) => self.metadata(entries)?,
+                Record::Exemplars(entries) => self.exemplars(entries)?,
+                _ => return Err(BadRecord),
+            }
+        }
+        Ok(())
+    }
+
     fn segments(&mut self, segments: &[Segment], store: Store) -> io::Result<()> {
         let head = self.head;
         thread::scope(|scope| {

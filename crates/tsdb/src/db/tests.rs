@@ -27,6 +27,8 @@ mod exemplars;
 mod histograms;
 #[path = "tests/late.rs"]
 mod late;
+#[path = "tests/saved.rs"]
+mod saved;
 #[path = "tests/snapshot.rs"]
 mod snapshot;
 #[path = "tests/model.rs"]

@@ -96,6 +96,13 @@ impl Exemplars {
         self.make_room();
     }
 
+    /// All of them, with the labels of their series, in the order in which they came.
+    pub(crate) fn by_arrival(&self) -> impl Iterator<Item = (&Labels, &Exemplar)> {
+        let mut rest: HashMap<&Labels, _> =
+            self.series.iter().map(|(series, kept)| (series, kept.iter())).collect();
+        self.arrivals.iter().filter_map(move |series| Some((series, rest.get_mut(series)?.next()?)))
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.arrivals.len()
     }

@@ -28,6 +28,24 @@ impl FullChunk {
         Self { start, end: chunk.last_time(), bytes, encoding: chunk.encoding() }
     }
 
+    pub(crate) const fn in_memory(
+        start: Timestamp,
+        end: Timestamp,
+        encoding: u8,
+        bytes: Arc<[u8]>,
+    ) -> Self {
+        Self { start, end, bytes: ChunkBytes::Heap(bytes), encoding }
+    }
+
+    pub(crate) const fn in_a_file(
+        start: Timestamp,
+        end: Timestamp,
+        encoding: u8,
+        chunk: SpilledChunk,
+    ) -> Self {
+        Self { start, end, bytes: ChunkBytes::File(chunk), encoding }
+    }
+
     pub(crate) fn bytes(&self) -> &[u8] {
         match &self.bytes {
             ChunkBytes::Heap(bytes) => bytes,
@@ -44,7 +62,14 @@ impl FullChunk {
     }
 
     pub(crate) const fn is_in_memory(&self) -> bool {
-        matches!(self.bytes, ChunkBytes::Heap(_))
+        self.in_file().is_none()
+    }
+
+    pub(crate) const fn in_file(&self) -> Option<&SpilledChunk> {
+        match &self.bytes {
+            ChunkBytes::Heap(_) => None,
+            ChunkBytes::File(chunk) => Some(chunk),
+        }
     }
 
     /// Lets go of the bytes: they are in a file now.

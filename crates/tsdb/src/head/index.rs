@@ -21,9 +21,12 @@ use super::postings::Postings;
 use super::{Place, Slot};
 use crate::log::{LogPosition, LogSeries};
 use numbers::Numbers;
+pub(crate) use saved::{LoadedPairs, LoadedSeries};
 
 #[path = "index/numbers.rs"]
 mod numbers;
+#[path = "index/saved.rs"]
+mod saved;
 #[path = "index/select.rs"]
 mod select;
 

@@ -42,6 +42,20 @@ impl OutOfOrder {
         })
     }
 
+    /// Nothing in `chunks` is newer than `newest`.
+    pub(crate) const fn from_chunks(chunks: Vec<FullChunk>, newest: Timestamp) -> Self {
+        Self { leaving: Vec::new(), chunks, recent: Vec::new(), newest }
+    }
+
+    /// All there is, in chunks that may overlap.
+    pub(crate) fn to_chunks(&self) -> Vec<FullChunk> {
+        let mut recent = self.recent.clone();
+        recent.sort_by_key(|point| point.timestamp);
+        let mut chunks: Vec<FullChunk> = self.chunks().cloned().collect();
+        chunks.extend(FullChunk::run(&recent));
+        chunks
+    }
+
     /// Nothing here is newer.
     pub(crate) const fn newest(&self) -> Timestamp {
         self.newest

@@ -9,6 +9,7 @@
 //!   the newest in order, where what was has been deleted.
 
 mod delete;
+mod saved;
 
 use model::{Point, SampleValue, TimeRange, Timestamp};
 

@@ -5,6 +5,7 @@
 //! | blocks | see `verify/block.rs` and `verify/index.rs` |
 //! | `wal/`, its newest checkpoint, `wbl/` | segments follow one another, records decode, samples have series |
 //! | `chunk_snapshot.*` | records are whole |
+//! | `saved_head` | sections are whole |
 //! | `chunks_head/` | chunks decode, and hold the times that they say |
 //!
 //! What a crash or a server at work leaves unfinished is no problem where a start expects it:
@@ -14,6 +15,7 @@ mod block;
 mod head_chunks;
 mod index;
 mod log;
+mod saved_head;
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -64,6 +66,7 @@ pub fn verify(dir: &Path, found: &mut dyn FnMut(Problem)) -> Result<Verified, In
     }
     log::verify(dir, written_until, &mut check)?;
     head_chunks::verify(&dir.join("chunks_head"), &mut check)?;
+    saved_head::verify(dir, &mut check);
     Ok(check.verified)
 }
 

@@ -72,8 +72,18 @@ proptest! {
     }
 
     #[test]
+    fn a_copy_of_an_open_chunk_goes_on_as_the_chunk_does(samples in samples(), cut in 1..300usize) {
+        let cut = cut.min(samples.len());
+        let (start, mut chunk) = XorChunk::resume(&encode(&samples[..cut]).to_bytes()).unwrap();
+        prop_assert_eq!((start, chunk.last()), (samples[0].timestamp, samples[cut - 1]));
+        samples[cut..].iter().for_each(|&sample| chunk.push(sample));
+        prop_assert_eq!(chunk.to_bytes(), encode(&samples).to_bytes());
+    }
+
+    #[test]
     fn any_bytes_decode_or_are_refused(bytes: Vec<u8>) {
         let _ = decode(&bytes);
+        let _ = XorChunk::resume(&bytes);
     }
 
     #[test]

@@ -6,6 +6,7 @@
 
 use model::{Point, TimeRange};
 
+use crate::head::saved::SavedLate;
 use crate::log::LogSeries;
 use crate::wal::record::points::PointRecords;
 
@@ -32,6 +33,18 @@ impl LateTimes {
     /// Whether the late log may hold anything that is deleted.
     pub(in crate::db) const fn has_deleted(&self) -> bool {
         self.has_deleted
+    }
+
+    pub(in crate::db) fn save(&self) -> SavedLate {
+        let mut times = self.current;
+        if let Some(former) = self.former {
+            include(&mut times, former);
+        }
+        SavedLate { times, has_deleted: self.has_deleted }
+    }
+
+    pub(in crate::db) const fn load(saved: SavedLate) -> Self {
+        Self { current: saved.times, former: None, has_deleted: saved.has_deleted }
     }
 
     /// A new segment holds `left`.

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use tracing::error;
 
+use crate::log::LogPosition;
 use crate::metrics::Metrics;
 use crate::wal::{checkpoint, list_segments, segment_path};
 
@@ -15,6 +16,8 @@ pub(crate) struct LogSegments {
     pub(super) segments: Vec<Segment>,
     /// The number of the segment to write next.
     pub(in crate::db) next: u32,
+    /// Where the newest segment ends.
+    pub(in crate::db) end: LogPosition,
 }
 
 #[derive(Debug)]
@@ -44,8 +47,12 @@ impl LogSegments {
             error!(log = %dir.display(), after, before, "log segments are missing");
             metrics.log_damage.inc();
         }
+        let end = segments.last().map_or_else(LogPosition::default, |last| LogPosition {
+            segment: last.number,
+            offset: last.bytes,
+        });
         let next = segments.last().map_or(first, |last| last.number + 1);
-        Ok(Self { segments, next })
+        Ok(Self { segments, next, end })
     }
 
     /// Brings to the disk what a former process had no time to sync: sent again, it is stored already

@@ -127,7 +127,10 @@ fn damage_to_any_file_of_the_logs_costs_the_rest_of_that_file() {
     let file = any::<prop::sample::Index>();
     let byte = any::<prop::sample::Index>();
     let damage = prop_oneof![Just(Damage::Cut), (0..8u8).prop_map(Damage::Flip)];
-    let mut runner = TestRunner::new(ProptestConfig::with_cases(64));
+    let mut runner = TestRunner::new(ProptestConfig {
+        failure_persistence: None,
+        ..ProptestConfig::with_cases(64)
+    });
     let outcome = runner.run(&(file, byte, damage), |(file, byte, damage)| {
         let (_copy, options) = copy_of(&options);
         let files = log_files(&options.dir);

@@ -23,7 +23,10 @@ enum Step {
     /// Of one series, or of all, from one minute to another.
     Delete(Option<usize>, i64, i64),
     CleanTombstones,
-    Restart,
+    /// After a clean end, or none.
+    Restart {
+        is_clean: bool,
+    },
     Maintain,
 }
 
@@ -34,7 +37,7 @@ fn step() -> impl Strategy<Value = Step> {
         2 => (option::of(0..NAMES.len()), 0..600i64, 0..300i64)
             .prop_map(|(series, start, length)| Step::Delete(series, start, start + length)),
         1 => Just(Step::CleanTombstones),
-        1 => Just(Step::Restart),
+        2 => any::<bool>().prop_map(|is_clean| Step::Restart { is_clean }),
         1 => Just(Step::Maintain),
     ]
 }
@@ -234,9 +237,13 @@ proptest! {
                     map.delete(name, &(start * MINUTE..=end * MINUTE));
                 }
                 Step::CleanTombstones => db.clean_tombstones().unwrap(),
-                Step::Restart => {
+                Step::Restart { is_clean } => {
+                    if is_clean {
+                        db.close().unwrap();
+                    }
                     drop(db);
                     db = open(&options);
+                    prop_assert_eq!(db.metrics.saved_heads_loaded.get(), u64::from(is_clean));
                 }
                 Step::Maintain => db.maintain().unwrap(),
             }

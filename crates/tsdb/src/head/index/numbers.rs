@@ -125,6 +125,28 @@ impl Numbers {
         }
     }
 
+    /// The further numbers of the series at `slot`.
+    pub(super) fn aliases(&self, slot: Slot) -> &[LogSeries] {
+        self.aliases.get(&slot).map_or(&[], Vec::as_slice)
+    }
+
+    pub(super) const fn next(&self) -> u64 {
+        self.next
+    }
+
+    /// Numbers below `next` are not given to new series.
+    pub(super) fn raise_next(&mut self, next: u64) {
+        self.next = self.next.max(next);
+    }
+
+    pub(super) fn all_departed(&self) -> impl Iterator<Item = (LogSeries, &Labels, LogPosition)> {
+        self.departed.iter().map(|(&number, (labels, until))| (LogSeries(number), labels, *until))
+    }
+
+    pub(super) fn add_departed(&mut self, number: LogSeries, labels: Labels, until: LogPosition) {
+        self.departed.insert(number.0, (labels, until));
+    }
+
     pub(super) fn departed(&self, number: LogSeries) -> Option<&Labels> {
         self.departed.get(&number.0).map(|(labels, _)| labels)
     }
