@@ -1,7 +1,8 @@
 //! The labels that name a series.
 //!
 //! ```text
-//! labels := (name_len varint | name | value_len varint | value)*
+//! labels := (length | name | length | value)*
+//! length := (0x40 + 6 bits)* | 6 bits      low bits first, in bytes that are ASCII: all of it is a str
 //! ```
 //! - LABELS-1: sorted by name (bytes), names unique, no empty name, no empty value (an empty value
 //!   means: label absent).
@@ -19,29 +20,29 @@ use crate::METRIC_NAME;
 
 /// A sorted, immutable set of labels. Build one with [`LabelsBuilder`] or by collecting pairs.
 #[derive(Clone, PartialEq, Eq)]
-pub struct Labels(Arc<[u8]>);
+pub struct Labels(Arc<str>);
 
 impl Labels {
     pub fn empty() -> Self {
-        Self(Arc::from([]))
+        Self(Arc::from(""))
     }
 
     /// From pairs that uphold LABELS-1 already, which is checked in debug builds only.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut bytes = Vec::with_capacity(256);
+        let mut text = String::with_capacity(256);
         let mut previous = "";
         for (name, value) in pairs {
             debug_assert!(previous < name, "label names sorted and unique: {previous:?}, {name:?}");
             debug_assert!(!value.is_empty(), "label {name:?} has no value");
-            put_text(&mut bytes, name);
-            put_text(&mut bytes, value);
+            put_text(&mut text, name);
+            put_text(&mut text, value);
             previous = name;
         }
-        Self(bytes.into())
+        Self(text.into())
     }
 
     pub fn iter(&self) -> Iter<'_> {
-        Iter { bytes: &self.0 }
+        Iter { rest: &self.0 }
     }
 
     pub fn get(&self, name: &str) -> Option<&str> {
@@ -68,7 +69,7 @@ impl Labels {
     /// The same for equal labels in every process and version: shards and hashes on disk or on the
     /// wire may rely on it.
     pub fn stable_hash(&self) -> u64 {
-        xxh3_64(&self.0)
+        xxh3_64(self.0.as_bytes())
     }
 
     /// Only the labels whose names are in `names`.
@@ -192,18 +193,18 @@ impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for LabelsBuilder {
 /// Walks the labels in order of their names.
 #[derive(Clone, Debug)]
 pub struct Iter<'a> {
-    bytes: &'a [u8],
+    rest: &'a str,
 }
 
 impl<'a> Iterator for Iter<'a> {
     type Item = (&'a str, &'a str);
 
     fn next(&mut self) -> Option<Self::Item> {
-        if self.bytes.is_empty() {
+        if self.rest.is_empty() {
             return None;
         }
-        let name = take_text(&mut self.bytes);
-        let value = take_text(&mut self.bytes);
+        let name = take_text(&mut self.rest);
+        let value = take_text(&mut self.rest);
         Some((name, value))
     }
 }
@@ -299,30 +300,34 @@ impl fmt::Display for Quoted<'_> {
     }
 }
 
-fn put_text(bytes: &mut Vec<u8>, text: &str) {
+const LENGTH_BITS: u32 = 6;
+/// More of the length follows.
+const MORE: u8 = 1 << LENGTH_BITS;
+
+fn put_text(out: &mut String, text: &str) {
     let mut length = text.len();
-    while length >= 0x80 {
-        bytes.push(length as u8 | 0x80);
-        length >>= 7;
+    while length >= usize::from(MORE) {
+        out.push(char::from(length as u8 % MORE + MORE));
+        length >>= LENGTH_BITS;
     }
-    bytes.push(length as u8);
-    bytes.extend_from_slice(text.as_bytes());
+    out.push(char::from(length as u8));
+    out.push_str(text);
 }
 
-/// Reads what [`put_text`] wrote; `bytes` never comes from outside this module.
-fn take_text<'a>(bytes: &mut &'a [u8]) -> &'a str {
-    let (mut length, mut shift, mut used) = (0usize, 0, 0);
-    for byte in *bytes {
+/// Reads what [`put_text`] wrote; `rest` never comes from outside this module.
+#[inline]
+fn take_text<'a>(rest: &mut &'a str) -> &'a str {
+    let (mut length, mut used) = (0, 0);
+    for &byte in rest.as_bytes() {
+        length |= usize::from(byte % MORE) << (LENGTH_BITS * used);
         used += 1;
-        length |= usize::from(byte & 0x7f) << shift;
-        shift += 7;
-        if byte & 0x80 == 0 {
+        if byte < MORE {
             break;
         }
     }
-    let (text, rest) = bytes[used..].split_at(length);
-    *bytes = rest;
-    std::str::from_utf8(text).expect("labels hold the bytes of a str")
+    let (text, after) = rest[used as usize..].split_at(length);
+    *rest = after;
+    text
 }
 
 #[cfg(test)]
@@ -351,6 +356,15 @@ mod tests {
         check(&[("__name__", "up"), ("job", "a\"b\\c\n")], r#"up{job="a\"b\\c\n"}"#);
         check(&[("job", "x"), ("instance", "y")], r#"{instance="y", job="x"}"#);
         check(&[("__name__", "my.metric"), ("a.b", "c")], r#"{"my.metric", "a.b"="c"}"#);
+    }
+
+    #[test]
+    fn texts_of_any_length_are_held() {
+        for length in [1, 63, 64, 65, 4095, 4096, 1 << 18] {
+            let value = "x".repeat(length);
+            let labels = Labels::from_sorted([("a", &*value), ("b", "c")]);
+            assert_eq!(labels.iter().collect::<Vec<_>>(), [("a", &*value), ("b", "c")], "{length}");
+        }
     }
 
     proptest! {
