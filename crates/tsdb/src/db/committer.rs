@@ -257,9 +257,9 @@ impl Committer {
         self.unlogged.dedup();
         for &place in &self.unlogged {
             let unknown = || AppendError::UnknownSeries(place.into());
-            let labels = index.labels(place).ok_or_else(unknown)?;
+            let labels = index.label_pairs(place).ok_or_else(unknown)?;
             let number = index.number(place).ok_or_else(unknown)?;
-            self.series_record.series(number, labels.iter());
+            self.series_record.series(number, labels);
         }
         Ok(())
     }

@@ -201,6 +201,14 @@ impl Index {
         Some(self.labels_of(self.entry(place)?))
     }
 
+    /// As [`Index::labels`], without a copy.
+    pub(crate) fn label_pairs(
+        &self,
+        place: Place,
+    ) -> Option<impl Iterator<Item = (&str, &str)> + Clone> {
+        Some(self.pairs_of(self.entry(place)?))
+    }
+
     /// By the labels' order.
     pub(crate) fn compare(&self, a: Slot, b: Slot) -> Ordering {
         let (a, b) = (&self.entries[a.0 as usize].labels, &self.entries[b.0 as usize].labels);
@@ -270,10 +278,17 @@ impl Index {
     }
 
     fn labels_of(&self, entry: &Entry) -> Labels {
-        Labels::from_sorted(entry.labels.iter().map(|&pair| {
+        Labels::from_sorted(self.pairs_of(entry))
+    }
+
+    fn pairs_of<'a>(
+        &'a self,
+        entry: &'a Entry,
+    ) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
+        entry.labels.iter().map(|&pair| {
             let pair = self.pairs.get(pair);
             (&*self.names.get(pair.name).text, &*pair.value)
-        }))
+        })
     }
 
     fn name(&self, text: &str) -> Option<NameId> {

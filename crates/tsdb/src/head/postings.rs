@@ -35,7 +35,10 @@ impl Postings {
                 *self = Self::Many(Box::new(bitmap));
             }
             Self::Many(bitmap) => {
-                bitmap.insert(slot.0);
+                let is_last = bitmap.try_push(slot.0).is_ok(); // most are: slots count up
+                if !is_last {
+                    bitmap.insert(slot.0);
+                }
             }
         }
     }
