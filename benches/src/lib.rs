@@ -52,26 +52,34 @@ pub fn sample(series: usize, scrape: i64) -> Sample {
     Sample { timestamp: Timestamp::from_millis(START + scrape * SCRAPE_INTERVAL + jitter), value }
 }
 
+pub fn open(options: Options) -> Arc<Db> {
+    Db::open(options, Metrics::register(&Registry::new()).unwrap()).unwrap()
+}
+
 /// A database in a directory of its own, which goes with it.
 #[derive(Debug)]
 pub struct Store {
     pub db: Arc<Db>,
     series: Vec<SeriesRef>,
-    _dir: TempDir,
+    dir: TempDir,
 }
 
 impl Store {
     /// With so many series and scrapes in its head.
     pub fn with(series: usize, scrapes: i64) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let metrics = Metrics::register(&Registry::new()).unwrap();
-        let db = Db::open(Options::new(dir.path()), metrics).unwrap();
+        let db = open(Options::new(dir.path()));
         let mut batch = db.appender();
         let refs = (0..series).map(|n| batch.series(&labels(n), Some(key(n))).unwrap()).collect();
         batch.commit().unwrap();
-        let store = Self { db, series: refs, _dir: dir };
+        let store = Self { db, series: refs, dir };
         (0..scrapes).for_each(|scrape| store.append(scrape));
         store
+    }
+
+    /// What it leaves when it is killed.
+    pub fn into_directory(self) -> TempDir {
+        self.dir
     }
 
     /// One sample for each series, in one batch.
