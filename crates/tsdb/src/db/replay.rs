@@ -27,6 +27,7 @@ use model::{Labels, Matcher, Point};
 use tracing::{error, info, warn};
 
 use super::committer::late_log::LateTimes;
+use crate::chunk::xor::BadChunk;
 use crate::head::Head;
 use crate::head::exemplars::Verdict;
 use crate::head::series::Series;
@@ -105,7 +106,10 @@ impl<'a> Replay<'a> {
     /// Replays, after the log, the log of what arrived out of order.
     pub(crate) fn late_log(&mut self, log: &LogSegments) -> io::Result<()> {
         self.is_late = true;
-        self.segments(&log.segments, store_late)
+        self.segments(&log.segments, store_late)?;
+        self.head.each_late(Series::settle_late).map_err(|BadChunk| {
+            io::Error::other("late samples of the head do not decode") // we made them
+        })
     }
 
     /// Replays records of metadata and exemplars alone.
@@ -323,11 +327,11 @@ fn store_in_order(series: &mut Series, point: Point) -> bool {
     is_newest
 }
 
+/// Whether it is stored already is looked at for many samples at once.
 fn store_late(series: &mut Series, point: Point) -> bool {
-    let is_new = series.value_at(point.timestamp).is_none();
-    if is_new {
-        series.begin_commit(0);
-        series.push_out_of_order(point);
+    series.push_out_of_order(point);
+    if !series.late_is_settled() {
+        let _ = series.settle_late(); // what fails now fails at the end
     }
-    is_new
+    true
 }

@@ -82,6 +82,11 @@ impl OutOfOrder {
         self.recent.push(point);
     }
 
+    /// Whether few samples are in no chunk yet, compared with all there are.
+    pub(crate) fn is_settled(&self) -> bool {
+        self.recent.len() < RECENT_MAX * self.chunks.len().max(1)
+    }
+
     pub(crate) fn value_at(&self, at: Timestamp) -> Option<SampleValue> {
         let recent = self.recent.iter().find(|point| point.timestamp == at);
         let in_chunks = || self.chunks().find_map(|chunk| chunk.value_at(at));

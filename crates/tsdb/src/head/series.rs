@@ -192,6 +192,19 @@ impl Series {
         self.out_of_order.as_ref().map_or(Ok(Vec::new()), |samples| samples.points())
     }
 
+    /// Whether it is not worth while yet to look for what is stored twice.
+    pub(crate) fn late_is_settled(&self) -> bool {
+        self.out_of_order.as_ref().is_none_or(|samples| samples.is_settled())
+    }
+
+    /// Drops what is stored twice: in order too, or out of order again. Of the latter the first stands.
+    pub(crate) fn settle_late(&mut self) -> Result<(), BadChunk> {
+        let mut points = self.late_points()?;
+        points.retain(|point| self.value_in_order_at(point.timestamp).is_none());
+        self.out_of_order = OutOfOrder::new(&points).map(Box::new);
+        Ok(())
+    }
+
     pub(crate) fn late_leaving(&self) -> &[FullChunk] {
         self.out_of_order.as_ref().map_or(&[], |samples| samples.leaving())
     }

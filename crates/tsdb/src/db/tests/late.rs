@@ -35,6 +35,8 @@ proptest! {
             prop_assert_eq!(found, expect);
             prop_assert_eq!(contents(&db), contents(&one_by_one));
         }
+        drop(db);
+        prop_assert_eq!(contents(&open(&options)), contents(&one_by_one));
     }
 }
 
@@ -54,4 +56,10 @@ fn late_batches_of_one_series_take_time_in_proportion() {
     let took = began.elapsed();
     assert!(took < Duration::from_secs(20), "{took:?}");
     assert_eq!(db.metrics.repeated.get(), SAMPLES as u64);
+    let before = contents(&db);
+    drop(db);
+    let began = Instant::now();
+    assert_eq!(contents(&open(&options)), before);
+    let took = began.elapsed();
+    assert!(took < Duration::from_secs(20), "replayed in {took:?}");
 }
