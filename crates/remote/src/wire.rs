@@ -147,12 +147,21 @@ impl<'a> Reader<'a> {
     #[inline(always)]
     fn varint(&mut self) -> Result<u64, Malformed> {
         let start = self.at;
-        if let Some(&byte) = self.bytes.get(start)
-            && byte < 0x80
-        {
-            self.at += 1;
-            return Ok(u64::from(byte));
+        match self.bytes[start..] {
+            [byte, ..] if byte < 0x80 => {
+                self.at += 1;
+                Ok(u64::from(byte))
+            }
+            [low, high, ..] if high < 0x80 => {
+                self.at += 2;
+                Ok(u64::from(low & 0x7f) | u64::from(high) << 7)
+            }
+            _ => self.long_varint(),
         }
+    }
+
+    fn long_varint(&mut self) -> Result<u64, Malformed> {
+        let start = self.at;
         let mut value = 0u64;
         for (index, &byte) in self.bytes[start..].iter().take(10).enumerate() {
             value |= u64::from(byte & 0x7f) << (7 * index);

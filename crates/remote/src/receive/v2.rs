@@ -42,13 +42,13 @@ impl<'a> Symbols<'a> {
         &self,
         refs: &[u32],
         secret: &KeySecret,
-        scratch: &mut Vec<u8>,
+        scratch: &mut Vec<[u8; 16]>,
     ) -> Option<SeriesKey> {
-        scratch.clear();
-        for &symbol in refs {
-            scratch.extend_from_slice(&self.hashes.get(symbol as usize)?.to_le_bytes());
+        scratch.resize(refs.len(), [0; 16]);
+        for (hash, &symbol) in scratch.iter_mut().zip(refs) {
+            *hash = self.hashes.get(symbol as usize)?.to_le_bytes();
         }
-        Some(secret.key(scratch))
+        Some(secret.key(scratch.as_flattened()))
     }
 
     pub(super) fn text(&self, symbol: u32) -> Result<&'a [u8], InvalidLabels> {
