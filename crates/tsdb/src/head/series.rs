@@ -121,6 +121,7 @@ impl Series {
         if open.takes(point.timestamp) && open.push(point) {
             return;
         }
+        self.full.reserve_exact(1); // a few in all, and in every series
         self.full.push(FullChunk::new(open.start, &open.points));
         *open = OpenChunk::new(point, Some(&open.points));
     }
