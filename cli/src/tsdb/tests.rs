@@ -166,7 +166,7 @@ fn dump_prints_histograms_too() {
     }
     check(
         "whole",
-        "{__name__=\"whole\"} {count:2000003, sum:2, [-0.001,0.001]:3, (1.4142135623730951,2]:2000000}",
+        "{__name__=\"whole\"} {count:2000003, sum:2, [-0.001,0.001]:3, (1.414213562373095,2]:2000000}",
     );
     check(
         "fractional",

@@ -149,7 +149,11 @@ fn assert_mixture(db: &Db, from: i64, acknowledged: i64) {
     let (late, histograms) = (read("late"), read("h").histograms);
     for time in (from..=acknowledged).step_by(STEP as usize) {
         let expect = sample(swapped(time));
-        assert!(expect.timestamp.as_millis() < from || late.iter().any(|found| found == expect));
+        let is_there = late.iter().any(|found| found == expect);
+        assert!(
+            is_there || expect.timestamp.as_millis() < from,
+            "late sample {expect:?} is missing; from {from}, acknowledged {acknowledged}"
+        );
         let expect = Histogram::from(histogram(time)).to_float();
         let at = Timestamp::from_millis(time);
         let found = histograms.binary_search_by_key(&at, |(at, _)| *at).expect("acknowledged");
