@@ -5,6 +5,7 @@
 
 #![allow(clippy::unwrap_used, reason = "a bench that fails has nobody to tell")]
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use model::{Labels, Sample, Timestamp};
@@ -41,13 +42,14 @@ pub fn key(series: usize) -> SeriesKey {
     SeriesKey((series as u128).wrapping_mul(0x9e37_79b9_7f4a_7c15_f39c_c060_5ced_c835))
 }
 
-/// Counters that rise by varying steps, gauges, and constants.
+/// A constant, a gauge, a counter that rises by varying steps, and one that nothing compresses.
 pub fn sample(series: usize, scrape: i64) -> Sample {
     let jitter = (scrape * 7 + series as i64) % 5;
     let value = match series % 4 {
         0 => 1.0,
         1 => (scrape * scrape % 9973) as f64 / 8.0,
-        _ => (scrape * 1200 + scrape * scrape % 317) as f64,
+        2 => (scrape * 1200 + scrape * scrape % 317) as f64,
+        _ => (scrape + 1).wrapping_mul(0x1e37_79b9_7f4a_7c15) as f64,
     };
     Sample { timestamp: Timestamp::from_millis(START + scrape * SCRAPE_INTERVAL + jitter), value }
 }
@@ -67,8 +69,14 @@ pub struct Store {
 impl Store {
     /// With so many series and scrapes in its head.
     pub fn with(series: usize, scrapes: i64) -> Self {
+        Self::with_options(series, scrapes, |_| {})
+    }
+
+    pub fn with_options(series: usize, scrapes: i64, change: impl Fn(&mut Options)) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        let db = open(Options::new(dir.path()));
+        let mut options = Options::new(dir.path());
+        change(&mut options);
+        let db = open(options);
         let mut batch = db.appender();
         let refs = (0..series).map(|n| batch.series(&labels(n), Some(key(n))).unwrap()).collect();
         batch.commit().unwrap();
@@ -84,11 +92,16 @@ impl Store {
 
     /// One sample for each series, in one batch.
     pub fn append(&self, scrape: i64) {
+        self.append_some(0..self.series.len(), scrape);
+    }
+
+    /// One sample for each of these series, in one batch.
+    pub fn append_some(&self, numbers: Range<usize>, scrape: i64) {
         let mut batch = self.db.appender();
-        for (number, &series) in self.series.iter().enumerate() {
-            batch.sample(series, sample(number, scrape)).unwrap();
+        for number in numbers.clone() {
+            batch.sample(self.series[number], sample(number, scrape)).unwrap();
         }
         let appended = batch.commit().unwrap();
-        assert_eq!(appended.samples, self.series.len() as u64);
+        assert_eq!(appended.samples, numbers.len() as u64);
     }
 }

@@ -11,10 +11,12 @@
 
 pub(crate) mod chunks;
 mod delete;
+mod growing_file;
 pub(crate) mod index_reader;
 pub(crate) mod index_writer;
 pub(crate) mod meta;
 mod select;
+pub(crate) mod symbols;
 pub(crate) mod tombstones;
 
 use std::path::{Path, PathBuf};
@@ -31,6 +33,7 @@ use chunks::{ChunkReader, ChunkWriter};
 use index_reader::{BadIndex, IndexReader};
 use index_writer::IndexWriter;
 use meta::{BlockMeta, Ulid};
+use symbols::Symbols;
 use tombstones::Tombstones;
 
 pub(crate) const BEING_WRITTEN: &str = ".tmp-for-creation";
@@ -196,8 +199,9 @@ impl Block {
         })
     }
 
-    pub(crate) fn symbols(&self) -> Result<Vec<&str>, QueryError> {
-        self.index.symbols().collect::<Result<_, _>>().map_err(|e| self.bad_index(e))
+    /// In their order.
+    pub(crate) fn symbols(&self) -> impl Iterator<Item = Result<&str, QueryError>> {
+        self.index.symbols().map(|symbol| symbol.map_err(|e| self.bad_index(e)))
     }
 
     /// Encoding and bytes.
@@ -260,8 +264,8 @@ impl Drop for Unfinished {
 }
 
 impl BlockWriter {
-    /// `symbols`: every label name and value that is to come; sorted and unique.
-    pub(crate) fn create(data: &Path, meta: BlockMeta, symbols: Vec<String>) -> io::Result<Self> {
+    /// `symbols`: every label name and value that is to come.
+    pub(crate) fn create(data: &Path, meta: BlockMeta, symbols: Arc<Symbols>) -> io::Result<Self> {
         let finished = data.join(meta.ulid.as_str());
         let dir = Unfinished(data.join(format!("{}{BEING_WRITTEN}", meta.ulid.as_str())));
         fs::create_dir(&dir.0)?;

@@ -25,7 +25,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{TimeRange, Timestamp};
-use parking_lot::{Mutex, RwLock};
+use parking_lot::{Mutex, MutexGuard, RwLock};
 use storage::{Append, AppendError, Appended, Appender};
 use tracing::info;
 
@@ -34,6 +34,7 @@ use crate::block::directory_bytes;
 use crate::block::meta::BlockMeta;
 use crate::head::Head;
 use crate::head::spill::Spill;
+use crate::head::truncation::Truncation;
 use crate::lock::DirLock;
 use crate::log::{LogPosition, LogReader};
 use crate::metrics::Metrics;
@@ -190,11 +191,19 @@ impl Db {
     }
 
     fn truncate_head(&self, before: Timestamp) {
-        let _committer = self.committer.lock();
-        let forwarded_until = (!self.holds.lock().is_empty()).then(|| *self.log_end.lock());
-        let removed = self.head.truncate(before, forwarded_until);
-        self.metrics.series_removed.inc_by(removed as u64);
-        info!(%before, removed_series = removed, "head truncated");
+        let mut committer = self.committer.lock();
+        let mut truncation = Truncation::begin(&self.head, before);
+        loop {
+            let forwarded_until = (!self.holds.lock().is_empty()).then(|| *self.log_end.lock());
+            if !truncation.step(forwarded_until) {
+                break;
+            }
+            MutexGuard::bump(&mut committer); // whoever waits to commit
+        }
+        drop(committer);
+        truncation.forget();
+        self.metrics.series_removed.inc_by(truncation.removed);
+        info!(%before, removed_series = truncation.removed, "head truncated");
     }
 
     /// Drops the segments of the late log before `late_first`, and moves what is needed of the older

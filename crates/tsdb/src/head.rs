@@ -25,6 +25,7 @@ pub(crate) mod saved;
 pub(crate) mod series;
 pub(crate) mod snapshots;
 pub(crate) mod spill;
+pub(crate) mod truncation;
 
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -33,7 +34,7 @@ use parking_lot::{Mutex, MutexGuard, RwLock};
 use storage::{SeriesKey, SeriesRef};
 
 use crate::chunk::xor::BadChunk;
-use crate::log::{LogPosition, LogSeries};
+use crate::log::LogSeries;
 use exemplars::Exemplars;
 use generations::Generations;
 use index::{Entered, Index};
@@ -119,10 +120,20 @@ impl Shard {
     }
 
     fn iter_mut(&mut self, shard: usize) -> impl Iterator<Item = (Place, &mut Series)> {
-        let series = self.runs.iter_mut().flatten().enumerate();
-        series.filter_map(move |(at, series)| {
+        self.iter_runs_mut(shard, 0, self.runs.len())
+    }
+
+    /// The series of so many runs from `first` on.
+    fn iter_runs_mut(
+        &mut self,
+        shard: usize,
+        first: usize,
+        count: usize,
+    ) -> impl Iterator<Item = (Place, &mut Series)> {
+        let runs = self.runs.iter_mut().skip(first).take(count);
+        runs.flatten().enumerate().filter_map(move |(at, series)| {
             let series = series.as_mut()?;
-            Some((place_of(shard, at, series), series))
+            Some((place_of(shard, first * RUN + at, series), series))
         })
     }
 
@@ -241,54 +252,14 @@ impl Head {
     pub(crate) fn delete(&self, place: Place, range: TimeRange) -> Result<(), BadChunk> {
         self.shard_of(place).get_mut(place).map_or(Ok(()), |series| series.delete(range))
     }
-
-    /// Drops samples older than `before`, which are in blocks, and series that have none; gives the number of those. Their
-    /// labels are kept where the log before `forwarded_until` is still to be forwarded. The caller
-    /// holds the committer.
-    pub(crate) fn truncate(
-        &self,
-        before: Timestamp,
-        forwarded_until: Option<LogPosition>,
-    ) -> usize {
-        let mut oldest = Timestamp::MAX;
-        let mut dropped = 0;
-        for shard in 0..SHARDS {
-            let mut empty = Vec::new();
-            for (place, series) in self.shard(shard).iter_mut(shard) {
-                match series.truncate(before) {
-                    Some(kept) => oldest = oldest.min(kept),
-                    // One that was just made may be about to get its first sample: a second look.
-                    None if series.was_empty => empty.push(place),
-                    None => series.was_empty = true,
-                }
-            }
-            dropped += empty.len();
-            for batch in empty.chunks(1024) {
-                let mut index = self.index.write();
-                for &place in batch {
-                    if let Some(until) = forwarded_until {
-                        index.depart(place, until);
-                    }
-                    self.generations.end(place.slot);
-                    self.shard(shard).remove(place);
-                    index.remove(place);
-                }
-            }
-        }
-        if dropped > 0 {
-            let index = self.index.read();
-            self.keys.retain(|series| index.contains(series.into()));
-            self.metadata.lock().retain(|metric| index.has_metric(metric));
-        }
-        self.bounds.truncated(before, oldest);
-        dropped
-    }
 }
 
 /// The times between which the head has samples, and how far it has been written to blocks.
 #[derive(Debug)]
 pub(crate) struct Bounds {
     oldest: AtomicI64,
+    /// Of what was stored since the last truncation began.
+    oldest_of_new: AtomicI64,
     newest: AtomicI64,
     /// The oldest time taken in order.
     valid_from: AtomicI64,
@@ -301,6 +272,7 @@ impl Bounds {
     const fn new() -> Self {
         Self {
             oldest: AtomicI64::new(i64::MAX),
+            oldest_of_new: AtomicI64::new(i64::MAX),
             newest: AtomicI64::new(i64::MIN),
             valid_from: AtomicI64::new(i64::MIN),
             written_until: AtomicI64::new(i64::MIN),
@@ -325,6 +297,7 @@ impl Bounds {
     pub(crate) fn include(&self, oldest: Timestamp, newest: Timestamp) {
         self.newest.fetch_max(newest.as_millis(), Ordering::AcqRel);
         self.oldest.fetch_min(oldest.as_millis(), Ordering::AcqRel);
+        self.oldest_of_new.fetch_min(oldest.as_millis(), Ordering::AcqRel);
     }
 
     /// From now on nothing in order is taken before `from`. The caller holds the committer.
@@ -343,7 +316,7 @@ impl Bounds {
     }
 
     pub(crate) fn save(&self) -> [i64; 4] {
-        let Self { oldest, newest, valid_from, written_until } = self;
+        let Self { oldest, newest, valid_from, written_until, oldest_of_new: _ } = self;
         [oldest, newest, valid_from, written_until].map(|bound| bound.load(Ordering::Acquire))
     }
 
@@ -354,9 +327,15 @@ impl Bounds {
         self.written_until.fetch_max(written_until, Ordering::AcqRel);
     }
 
+    fn begin_truncation(&self) {
+        self.oldest_of_new.store(i64::MAX, Ordering::Release);
+    }
+
+    /// `oldest`: of what was there when the truncation came by. The caller holds the committer.
     fn truncated(&self, before: Timestamp, oldest: Timestamp) {
         self.written(before);
-        self.oldest.store(oldest.as_millis(), Ordering::Release);
+        let oldest = oldest.as_millis().min(self.oldest_of_new.load(Ordering::Acquire));
+        self.oldest.store(oldest, Ordering::Release);
     }
 }
 

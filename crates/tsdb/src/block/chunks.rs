@@ -8,10 +8,11 @@
 //! upper 32 bits and its offset in the lower.
 //! - Source: Prometheus `tsdb/docs/format/chunks.md`.
 
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Write};
+use std::fs;
+use std::io;
 use std::path::{Path, PathBuf};
 
+use super::growing_file::GrowingFile;
 use crate::codec::{Decoder, put_uvarint};
 use crate::mapped::Mapped;
 
@@ -21,16 +22,15 @@ const FILE_BYTES_MAX: u64 = 512 << 20;
 #[derive(Debug)]
 pub(super) struct ChunkWriter {
     dir: PathBuf,
-    file: Option<BufWriter<File>>,
+    file: Option<GrowingFile>,
     files: u64,
-    offset: u64,
     buffer: Vec<u8>,
 }
 
 impl ChunkWriter {
     pub(super) fn create(dir: PathBuf) -> io::Result<Self> {
         fs::create_dir(&dir)?;
-        Ok(Self { dir, file: None, files: 0, offset: 0, buffer: Vec::new() })
+        Ok(Self { dir, file: None, files: 0, buffer: Vec::new() })
     }
 
     /// Appends a chunk; gives its reference.
@@ -43,28 +43,23 @@ impl ChunkWriter {
         let checksum = crc32c::crc32c(&self.buffer[checked_from..]);
         self.buffer.extend(checksum.to_be_bytes());
 
-        if self.file.is_none() || self.offset + self.buffer.len() as u64 > FILE_BYTES_MAX {
+        let is_full = |file: &GrowingFile| file.bytes() + self.buffer.len() as u64 > FILE_BYTES_MAX;
+        if self.file.as_ref().is_none_or(is_full) {
             self.close()?;
             self.files += 1;
-            let path = self.dir.join(format!("{:06}", self.files));
-            let mut file = BufWriter::with_capacity(1 << 20, File::create(path)?);
-            file.write_all(&HEADER)?;
+            let mut file = GrowingFile::create(&self.dir.join(format!("{:06}", self.files)))?;
+            file.write(&HEADER)?;
             self.file = Some(file);
-            self.offset = HEADER.len() as u64;
         }
-        let reference = (self.files - 1) << 32 | self.offset;
         let file = self.file.as_mut().expect("a file was opened");
-        file.write_all(&self.buffer)?;
-        self.offset += self.buffer.len() as u64;
+        let reference = (self.files - 1) << 32 | file.bytes();
+        file.write(&self.buffer)?;
         Ok(reference)
     }
 
     /// Brings the last file to the disk.
     pub(super) fn close(&mut self) -> io::Result<()> {
-        match self.file.take() {
-            Some(file) => file.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all(),
-            None => Ok(()),
-        }
+        self.file.take().map_or(Ok(()), GrowingFile::finish)
     }
 }
 

@@ -15,67 +15,65 @@
 //! versions (label indices) are left out: no reader since 2019 looks at them.
 //! - Source: Prometheus `tsdb/docs/format/index.md`, `tsdb/index/index.go`.
 
-use std::collections::{BTreeMap, HashMap};
-use std::fs::File;
-use std::io::{self, BufWriter, Write};
+use std::collections::HashMap;
+use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use model::Labels;
 
 use super::ChunkMeta;
+use super::growing_file::GrowingFile;
+use super::symbols::Symbols;
 use crate::codec::{put_text, put_uvarint, put_varint};
 
 pub(crate) const MAGIC: [u8; 4] = [0xBA, 0xAA, 0xD7, 0x00];
 pub(crate) const VERSION: u8 = 2;
 pub(crate) const SERIES_ALIGN: u64 = 16;
+const POSTINGS_AT_ONCE: usize = 1024;
 
 #[derive(Debug)]
 pub(super) struct IndexWriter {
-    out: BufWriter<File>,
-    offset: u64,
-    symbols: HashMap<String, u32>,
-    sorted_symbols: Vec<String>,
+    out: GrowingFile,
+    symbols: Arc<Symbols>,
     series_start: u64,
     /// By name and value, as symbol numbers, which sort as their texts do.
-    postings: BTreeMap<(u32, u32), Vec<u32>>,
+    postings: HashMap<(u32, u32), Vec<u32>>,
     all: Vec<u32>,
     buffer: Vec<u8>,
 }
 
 impl IndexWriter {
-    /// `symbols`: sorted and unique; every text that the labels to come consist of.
-    pub(super) fn create(path: &Path, symbols: Vec<String>) -> io::Result<Self> {
-        let numbers = symbols.iter().zip(0..).map(|(text, number)| (text.clone(), number));
+    /// `symbols`: every text that the labels to come consist of.
+    pub(super) fn create(path: &Path, symbols: Arc<Symbols>) -> io::Result<Self> {
         let mut writer = Self {
-            out: BufWriter::with_capacity(1 << 20, File::create(path)?),
-            offset: 0,
-            symbols: numbers.collect(),
-            sorted_symbols: symbols,
+            out: GrowingFile::create(path)?,
+            symbols: Arc::clone(&symbols),
             series_start: 0,
-            postings: BTreeMap::new(),
+            postings: HashMap::new(),
             all: Vec::new(),
             buffer: Vec::new(),
         };
-        writer.write(&MAGIC)?;
-        writer.write(&[VERSION])?;
-        let mut section = Section::new(writer.sorted_symbols.len());
-        writer.sorted_symbols.iter().for_each(|symbol| put_text(&mut section.body, symbol));
-        writer.section(section)?;
+        writer.out.write(&MAGIC)?;
+        writer.out.write(&[VERSION])?;
+        writer.section(symbols.len(), symbols.iter(), put_text)?;
         writer.align(SERIES_ALIGN)?;
-        writer.series_start = writer.offset;
+        writer.series_start = writer.out.bytes();
         Ok(writer)
     }
 
     /// Adds a series; they come sorted by labels. `chunks`: sorted by time.
     pub(super) fn series(&mut self, labels: &Labels, chunks: &[ChunkMeta]) -> io::Result<()> {
         self.align(SERIES_ALIGN)?;
-        let id = u32::try_from(self.offset / SERIES_ALIGN)
+        let id = u32::try_from(self.out.bytes() / SERIES_ALIGN)
             .map_err(|_| io::Error::other("a block's index may not have more than 64 GiB"))?;
         let mut body = std::mem::take(&mut self.buffer);
         body.clear();
         put_uvarint(&mut body, labels.len() as u64);
+        let number =
+            |text| self.symbols.number(text).expect("the symbols have all texts of labels");
         for (name, value) in labels {
-            let pair = (self.symbols[name], self.symbols[value]);
+            let pair = (number(name), number(value));
             put_uvarint(&mut body, pair.0.into());
             put_uvarint(&mut body, pair.1.into());
             self.postings.entry(pair).or_default().push(id);
@@ -84,76 +82,82 @@ impl IndexWriter {
         self.all.push(id);
         let mut length = Vec::with_capacity(5);
         put_uvarint(&mut length, body.len() as u64);
-        self.write(&length)?;
-        self.write(&body)?;
-        self.write(&crc32c::crc32c(&body).to_be_bytes())?;
+        self.out.write(&length)?;
+        self.out.write(&body)?;
+        self.out.write(&crc32c::crc32c(&body).to_be_bytes())?;
         self.buffer = body;
         Ok(())
     }
 
     pub(super) fn finish(mut self) -> io::Result<()> {
-        let postings = std::mem::take(&mut self.postings);
+        let mut postings: Vec<_> = std::mem::take(&mut self.postings).into_iter().collect();
+        postings.sort_unstable_by_key(|&(pair, _)| pair);
         let all = std::mem::take(&mut self.all);
-        let mut table = Section::new(postings.len() + 1);
         let postings_start = self.postings_list(&all)?;
-        put_table_entry(&mut table.body, "", "", postings_start);
-        for ((name, value), list) in postings {
-            let offset = self.postings_list(&list)?;
-            let text = |symbol: u32| self.sorted_symbols[symbol as usize].as_str();
-            put_table_entry(&mut table.body, text(name), text(value), offset);
+        let mut table = vec![(None, postings_start)];
+        for (pair, list) in postings {
+            table.push((Some(pair), self.postings_list(&list)?));
         }
-        let table_start = self.offset;
-        self.section(table)?;
+        let table_start = self.out.bytes();
+        let symbols = Arc::clone(&self.symbols);
+        self.section(table.len(), table.iter(), |body, &(pair, offset)| {
+            let texts = pair.map(|(name, value)| (symbols.text(name), symbols.text(value)));
+            put_table_entry(body, texts.unwrap_or_default(), offset);
+        })?;
         let symbols_start = MAGIC.len() as u64 + 1;
         let contents = [symbols_start, self.series_start, 0, 0, postings_start, table_start];
         let contents: Vec<u8> = contents.iter().flat_map(|offset| offset.to_be_bytes()).collect();
-        self.write(&contents)?;
-        self.write(&crc32c::crc32c(&contents).to_be_bytes())?;
-        self.out.into_inner().map_err(io::IntoInnerError::into_error)?.sync_all()
+        self.out.write(&contents)?;
+        self.out.write(&crc32c::crc32c(&contents).to_be_bytes())?;
+        self.out.finish()
     }
 
     /// Gives the list's offset.
     fn postings_list(&mut self, list: &[u32]) -> io::Result<u64> {
         self.align(4)?;
-        let offset = self.offset;
-        let mut section = Section::new(list.len());
-        section.body.extend(list.iter().flat_map(|id| id.to_be_bytes()));
-        self.section(section)?;
+        let offset = self.out.bytes();
+        self.section(list.len(), list.chunks(POSTINGS_AT_ONCE), |body, ids| {
+            body.extend(ids.iter().flat_map(|id| id.to_be_bytes()));
+        })?;
         Ok(offset)
     }
 
-    fn section(&mut self, section: Section) -> io::Result<()> {
-        let length = u32::try_from(section.body.len())
-            .map_err(|_| io::Error::other("a section of an index may not exceed 4 GiB"))?;
-        self.write(&length.to_be_bytes())?;
-        self.write(&section.body)?;
-        self.write(&crc32c::crc32c(&section.body).to_be_bytes())
+    /// Writes a section, which begins with the number of its entries. They are put twice, because the
+    /// length comes before them.
+    fn section<T>(
+        &mut self,
+        count: usize,
+        entries: impl Iterator<Item = T> + Clone,
+        put: impl Fn(&mut Vec<u8>, T),
+    ) -> io::Result<()> {
+        let too_long = |_| io::Error::other("a section of an index may not exceed 4 GiB");
+        let mut entry = Vec::new();
+        let mut length = 4;
+        for value in entries.clone() {
+            entry.clear();
+            put(&mut entry, value);
+            length += entry.len();
+        }
+        self.out.write(&u32::try_from(length).map_err(too_long)?.to_be_bytes())?;
+        let count = (count as u32).to_be_bytes();
+        self.out.write(&count)?;
+        let mut checksum = crc32c::crc32c(&count);
+        for value in entries {
+            entry.clear();
+            put(&mut entry, value);
+            self.out.write(&entry)?;
+            checksum = crc32c::crc32c_append(checksum, &entry);
+        }
+        self.out.write(&checksum.to_be_bytes())
     }
 
     fn align(&mut self, to: u64) -> io::Result<()> {
-        let zeros = (to - self.offset % to) % to;
-        self.write(&[0; SERIES_ALIGN as usize][..zeros as usize])
-    }
-
-    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.offset += bytes.len() as u64;
-        self.out.write_all(bytes)
+        let zeros = (to - self.out.bytes() % to) % to;
+        self.out.write(&[0; SERIES_ALIGN as usize][..zeros as usize])
     }
 }
 
-/// A section's body, which begins with the number of its entries.
-#[derive(Debug)]
-struct Section {
-    body: Vec<u8>,
-}
-
-impl Section {
-    fn new(entries: usize) -> Self {
-        Self { body: (entries as u32).to_be_bytes().to_vec() }
-    }
-}
-
-fn put_table_entry(body: &mut Vec<u8>, name: &str, value: &str, offset: u64) {
+fn put_table_entry(body: &mut Vec<u8>, (name, value): (&str, &str), offset: u64) {
     body.push(2);
     put_text(body, name);
     put_text(body, value);

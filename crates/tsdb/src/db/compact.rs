@@ -2,8 +2,8 @@
 //!
 //! - COMPACT-1: data leaves the head only when a block that has it is on the disk and being read; a
 //!   crash anywhere leaves it in the log, in a block, or in both, and reading gives it once.
-//! - COMPACT-2: ingest goes on meanwhile; only what arrives out of order is put in order under the
-//!   committer's lock.
+//! - COMPACT-2: ingest goes on meanwhile. Only what arrives out of order is put in order under the
+//!   committer's lock; what else needs it or the index goes in steps, between which others get them.
 //! - COMPACT-3: the block in order that ends last stays, even if all of it is deleted or past retention,
 //!   until there is a later one: its end tells replay what the log has of it still, and is not to come
 //!   back.
@@ -15,21 +15,24 @@ use std::io;
 use std::sync::Arc;
 
 use model::{Labels, Point, TimeRange, Timestamp};
+use parking_lot::RwLockReadGuard;
 use tracing::info;
 
 use super::Db;
 use super::committer::late_log::Left;
 use crate::block::meta::BlockMeta;
+use crate::block::symbols::{Symbols, Texts};
 use crate::block::{Block, BlockWriter, ChunkData};
 use crate::chunk::merge::merge;
 use crate::chunk::xor::BadChunk;
 use crate::head::full_chunk::FullChunk;
-use crate::head::index::Index;
 use crate::head::series::{CHUNK_RANGE, Series};
 use crate::head::{Head, Place};
 
 /// Series are taken out of the head in batches of this many.
 const BATCH: usize = 1024;
+/// While the head is sorted, others get at its index this often.
+const COMPARED_AT_ONCE: u32 = 4096;
 
 impl Db {
     /// Where the head should be cut, if it holds enough for a block and half of one more.
@@ -69,11 +72,11 @@ impl Db {
         ranges: BTreeSet<AlignedRange>,
         written: &mut Vec<Arc<Block>>,
     ) -> io::Result<()> {
+        let (symbols, places) = sorted(&self.head); // series that come later have nothing to leave
         for range in ranges {
             let meta = BlockMeta::new(range.start, range.end.plus_millis(1), &[]);
-            let symbols = symbols_of(&self.head.index.read());
+            let symbols = Arc::clone(&symbols);
             let mut writer = BlockWriter::create(&self.options.dir, meta, symbols)?;
-            let places = self.head.index.read().sorted_places();
             write_head(&self.head, &places, range.times(), leaving, &mut writer)?;
             if let Some(block) = writer.finish()? {
                 info!(
@@ -121,10 +124,23 @@ impl Db {
     }
 }
 
-/// Every label name and value, sorted.
-pub(super) fn symbols_of(index: &Index) -> Vec<String> {
-    let symbols: BTreeSet<&str> = index.symbols().collect();
-    symbols.into_iter().map(str::to_owned).collect()
+/// What all series of the head consist of, and where they are, in the order of their labels. Those who
+/// wait to add series get their turn meanwhile; nobody may remove any.
+pub(super) fn sorted(head: &Head) -> (Arc<Symbols>, Vec<Place>) {
+    let mut index = head.index.read();
+    let texts: Texts = index.symbols().collect();
+    let mut slots = index.slots();
+    let mut compared = 0u32;
+    slots.sort_unstable_by(|&a, &b| {
+        compared = compared.wrapping_add(1);
+        if compared.is_multiple_of(COMPARED_AT_ONCE) {
+            RwLockReadGuard::bump(&mut index);
+        }
+        index.compare(a, b)
+    });
+    let places = slots.into_iter().map(|slot| index.place(slot)).collect();
+    drop(index);
+    (Arc::new(texts.into_symbols()), places)
 }
 
 /// What is about to move from the head into blocks.

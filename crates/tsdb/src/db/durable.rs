@@ -10,13 +10,13 @@
 //! - SYNC-2: what a failed sync left uncertain is written again before the next one. The kernel tells
 //!   of a page that it could not write once, and takes it for clean afterwards.
 
-use std::fs::File;
 use std::io;
 
 use parking_lot::{Condvar, Mutex};
 
 use super::Db;
 use super::committer::Unsynced;
+use crate::wal::writer::UnsyncedTail;
 
 /// How far the log is on the disk.
 #[derive(Default)]
@@ -77,17 +77,17 @@ impl Db {
     /// The log before the late log, which repeats some of it.
     fn sync_files(&self, unsynced: &Unsynced) -> io::Result<()> {
         let mut tails = unsynced.log.iter().chain(&unsynced.late_log);
-        tails.try_for_each(|tail| self.durable.sync_file(&tail.file))
+        tails.try_for_each(|tail| self.durable.sync_tail(tail))
     }
 }
 
 impl Durable {
     #[cfg_attr(not(test), expect(clippy::unused_self, reason = "tests make it fail"))]
-    fn sync_file(&self, file: &File) -> io::Result<()> {
+    fn sync_tail(&self, tail: &UnsyncedTail) -> io::Result<()> {
         #[cfg(test)]
         if let Some(fault) = &*self.fault.lock() {
             fault()?;
         }
-        file.sync_data()
+        tail.sync()
     }
 }

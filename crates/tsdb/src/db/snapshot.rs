@@ -8,6 +8,7 @@
 
 use std::collections::BTreeSet;
 use std::path::Path;
+use std::sync::Arc;
 use std::{fs, io};
 
 use model::{Point, TimeRange, Timestamp};
@@ -15,7 +16,7 @@ use storage::AdminError;
 use tracing::info;
 
 use super::Db;
-use super::compact::{AlignedRange, range_of, write_head};
+use super::compact::{AlignedRange, range_of, sorted, write_head};
 use crate::block::meta::BlockMeta;
 use crate::block::{BEING_WRITTEN, BlockWriter, Unfinished};
 use crate::chunk::xor::BadChunk;
@@ -63,15 +64,12 @@ impl Db {
     pub(super) fn write_head_into(&self, dir: &Path, until: Timestamp) -> io::Result<()> {
         let ranges = self.ranges_in_head(until);
         let ranges = ranges.map_err(|BadChunk| io::Error::other("late samples do not decode"))?;
-        let (symbols, places) = {
-            let index = self.head.index.read(); // so that no series has other symbols
-            (super::compact::symbols_of(&index), index.sorted_places())
-        };
+        let (symbols, places) = sorted(&self.head);
         for AlignedRange { start, end } in ranges {
             // The end says from when on whoever opens this takes new samples.
             let range = TimeRange::new(start, end.min(until));
             let meta = BlockMeta::new(start, range.end.plus_millis(1), &[]);
-            let mut writer = BlockWriter::create(dir, meta, symbols.clone())?;
+            let mut writer = BlockWriter::create(dir, meta, Arc::clone(&symbols))?;
             write_head(&self.head, &places, range, late_within, &mut writer)?;
             writer.finish()?;
         }

@@ -105,10 +105,6 @@ impl Index {
         self.live.len() as usize
     }
 
-    pub(crate) fn contains(&self, place: Place) -> bool {
-        self.entry(place).is_some()
-    }
-
     pub(crate) fn find(&self, labels: &Labels) -> Option<Place> {
         let mut list = Vec::with_capacity(32);
         for (name, value) in labels {
@@ -222,11 +218,9 @@ impl Index {
         }
     }
 
-    /// Every series, in the order of labels.
-    pub(crate) fn sorted_places(&self) -> Vec<Place> {
-        let mut slots: Vec<Slot> = self.live.iter().map(Slot).collect();
-        slots.sort_unstable_by(|&a, &b| self.compare(a, b));
-        slots.into_iter().map(|slot| self.place(slot)).collect()
+    /// Of every series, in no order.
+    pub(crate) fn slots(&self) -> Vec<Slot> {
+        self.live.iter().map(Slot).collect()
     }
 
     /// Name, value and number of series of those pairs whose ids are in `ids`; `None` behind the last.

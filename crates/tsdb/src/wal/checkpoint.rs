@@ -105,7 +105,7 @@ fn fill(
         copy.writer.write(&[metadata.bytes()])?;
     }
     for tail in copy.writer.take_unsynced()? {
-        tail.file.sync_all()?;
+        tail.sync()?;
     }
     sync_dir(unfinished)?;
     Ok(copy.lost)

@@ -22,6 +22,8 @@ pub(crate) struct LogWriter {
     offset: u64,
     /// The file may hold something behind `offset`.
     tail_is_dirty: bool,
+    /// The directory may not name the file yet, once power fails.
+    is_new: bool,
     unsynced: Vec<UnsyncedTail>,
     fragments: Vec<u8>,
     compressor: Compressor,
@@ -30,10 +32,19 @@ pub(crate) struct LogWriter {
 /// The end of a segment that no sync has covered.
 #[derive(Debug)]
 pub(crate) struct UnsyncedTail {
-    pub(crate) file: Arc<File>,
+    file: Arc<File>,
+    /// The directory, where the file is new in it.
+    new_in: Option<PathBuf>,
     start: u64,
     /// A sync failed: who knows what of it the kernel still means to write.
     is_uncertain: bool,
+}
+
+impl UnsyncedTail {
+    pub(crate) fn sync(&self) -> io::Result<()> {
+        self.file.sync_data()?;
+        self.new_in.as_deref().map_or(Ok(()), sync_dir)
+    }
 }
 
 impl LogWriter {
@@ -53,6 +64,7 @@ impl LogWriter {
             file,
             offset: 0,
             tail_is_dirty: false,
+            is_new: true,
             unsynced: Vec::new(),
             fragments: Vec::new(),
             compressor,
@@ -78,8 +90,10 @@ impl LogWriter {
         self.tail_is_dirty = false;
         self.offset += self.fragments.len() as u64;
         if self.unsynced.last().is_none_or(|tail| !Arc::ptr_eq(&tail.file, &self.file)) {
+            let new_in = mem::take(&mut self.is_new).then(|| self.dir.clone());
             let file = Arc::clone(&self.file);
-            self.unsynced.push(UnsyncedTail { file, start: start.offset, is_uncertain: false });
+            let start = start.offset;
+            self.unsynced.push(UnsyncedTail { file, new_in, start, is_uncertain: false });
         }
         Ok(start)
     }
@@ -92,6 +106,7 @@ impl LogWriter {
         let file = create_segment(&self.dir, self.segment + 1)?;
         self.file.set_len(whole_pages)?; // zeros: "the rest of the page is empty"
         self.file = file;
+        self.is_new = true;
         self.segment += 1;
         self.offset = 0;
         Ok(())
@@ -185,7 +200,6 @@ fn put_fragments(out: &mut Vec<u8>, start: u64, flag: u8, data: &[u8]) {
 fn create_segment(dir: &Path, segment: u32) -> io::Result<Arc<File>> {
     let path = segment_path(dir, usable(segment)?);
     let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path)?;
-    sync_dir(dir)?;
     Ok(Arc::new(file))
 }
 

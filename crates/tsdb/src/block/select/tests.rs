@@ -1,11 +1,12 @@
 use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use model::matcher::all_match;
 use model::{Labels, MatchOp, Matcher, Timestamp};
 use proptest::collection::{btree_map, btree_set, vec};
 use proptest::prelude::*;
 
-use crate::block::{Block, BlockWriter, ChunkData, meta::BlockMeta};
+use crate::block::{Block, BlockWriter, ChunkData, meta::BlockMeta, symbols::Texts};
 use crate::chunk::XOR;
 
 /// More values than one step of the table has.
@@ -28,12 +29,9 @@ fn matcher() -> impl Strategy<Value = Matcher> {
 }
 
 fn block(dir: &std::path::Path, series: &BTreeSet<Labels>) -> Block {
-    let texts = |labels: &Labels| -> Vec<String> {
-        labels.iter().flat_map(|(n, v)| [n.to_owned(), v.to_owned()]).collect()
-    };
-    let symbols: BTreeSet<String> = series.iter().flat_map(texts).collect();
+    let texts: Texts = series.iter().flatten().flat_map(|(name, value)| [name, value]).collect();
     let meta = BlockMeta::new(Timestamp::EPOCH, Timestamp::from_millis(10), &[]);
-    let mut writer = BlockWriter::create(dir, meta, symbols.into_iter().collect()).unwrap();
+    let mut writer = BlockWriter::create(dir, meta, Arc::new(texts.into_symbols())).unwrap();
     let start = Timestamp::EPOCH;
     let chunk = ChunkData { start, end: start, encoding: XOR, bytes: [0, 1, 0].as_slice().into() };
     for labels in series {

@@ -1,20 +1,20 @@
 //! Merges blocks into larger ones, and writes anew what lost much.
 
-use std::collections::{BTreeSet, HashSet};
+mod walk;
+
+use std::collections::HashSet;
 use std::io;
 use std::sync::Arc;
 
-use model::{Labels, Timestamp};
+use model::Timestamp;
 use storage::QueryError;
 use tracing::info;
 
 use crate::block::meta::BlockMeta;
-use crate::block::{Block, BlockSeries, BlockWriter, ChunkData};
-use crate::chunk::merge::{merge, without};
-use crate::chunk::points_of;
+use crate::block::{Block, BlockWriter};
 use crate::db::Db;
-use crate::head::full_chunk::FullChunk;
 use crate::head::series::CHUNK_RANGE;
+use walk::{Walk, merged_symbols};
 
 /// Ranges of blocks: each this many times the one before.
 const RANGE_FACTOR: i64 = 3;
@@ -67,17 +67,17 @@ impl Db {
         let (Some(start), Some(end)) = (start, end) else { return Ok(Ok(())) };
         let metas: Vec<&BlockMeta> = parents.iter().map(|block| block.meta()).collect();
         let symbols = match merged_symbols(parents) {
-            Ok(symbols) => symbols,
+            Ok(symbols) => Arc::new(symbols),
             Err(error) => return Ok(Err(error)),
         };
         let meta = BlockMeta::new(start, end, &metas);
         let mut writer = BlockWriter::create(&self.options.dir, meta, symbols)?;
-        let mut merge = match Merge::new(parents) {
-            Ok(merge) => merge,
+        let mut walk = match Walk::new(parents) {
+            Ok(walk) => walk,
             Err(error) => return Ok(Err(error)),
         };
         loop {
-            match merge.next() {
+            match walk.next() {
                 Ok(Some((labels, chunks))) => writer.series(&labels, &chunks)?,
                 Ok(None) => break,
                 Err(error) => return Ok(Err(error)),
@@ -177,100 +177,4 @@ fn overlapping(blocks: &[Arc<Block>]) -> Vec<Arc<Block>> {
         end = end.max(block.meta().end());
     }
     if group.len() > 1 { group } else { Vec::new() }
-}
-
-fn merged_symbols(blocks: &[Arc<Block>]) -> Result<Vec<String>, QueryError> {
-    let mut symbols = BTreeSet::new();
-    for block in blocks {
-        symbols.extend(block.symbols()?);
-    }
-    Ok(symbols.into_iter().map(str::to_owned).collect())
-}
-
-/// Walks the series of several blocks in the order of their labels.
-#[derive(Debug)]
-struct Merge<'a> {
-    inputs: Vec<Input<'a>>,
-}
-
-#[derive(Debug)]
-struct Input<'a> {
-    block: &'a Block,
-    ids: std::vec::IntoIter<u32>,
-    next: Option<BlockSeries>,
-}
-
-impl Input<'_> {
-    fn advance(&mut self) -> Result<Option<BlockSeries>, QueryError> {
-        let next = self.ids.next().map(|id| self.block.series(id)).transpose()?;
-        Ok(std::mem::replace(&mut self.next, next))
-    }
-}
-
-impl<'a> Merge<'a> {
-    fn new(blocks: &'a [Arc<Block>]) -> Result<Self, QueryError> {
-        let mut inputs = Vec::with_capacity(blocks.len());
-        for block in blocks {
-            let ids: Vec<u32> = block.select(&[])?.iter().collect();
-            let mut input = Input { block, ids: ids.into_iter(), next: None };
-            input.advance()?;
-            inputs.push(input);
-        }
-        Ok(Self { inputs })
-    }
-
-    fn next(&mut self) -> Result<Option<(Labels, Vec<ChunkData>)>, QueryError> {
-        let heads = self.inputs.iter().filter_map(|input| Some(&input.next.as_ref()?.labels));
-        let Some(labels) = heads.min().cloned() else { return Ok(None) };
-        let mut chunks = Vec::new();
-        let mut has_deletions = false;
-        for input in &mut self.inputs {
-            if input.next.as_ref().is_some_and(|series| series.labels == labels)
-                && let Some(series) = input.advance()?
-            {
-                has_deletions |= !series.deleted.is_empty();
-                put_chunks(input.block, &series, &mut chunks)?;
-            }
-        }
-        chunks.sort_by_key(|chunk| chunk.start);
-        if has_deletions || chunks.windows(2).any(|pair| pair[1].start <= pair[0].end) {
-            chunks = recoded(&labels, &chunks)?;
-        }
-        Ok(Some((labels, chunks)))
-    }
-}
-
-/// The chunks of one series of one block, deleted ranges cut out.
-fn put_chunks(
-    block: &Block,
-    series: &BlockSeries,
-    chunks: &mut Vec<ChunkData>,
-) -> Result<(), QueryError> {
-    for meta in &series.chunks {
-        let (encoding, bytes) = block.chunk(meta)?;
-        let is_touched = series.deleted.iter().any(|deleted| deleted.overlaps(&meta.range()));
-        if !is_touched {
-            let (start, end) = (meta.start, meta.end);
-            chunks.push(ChunkData { start, end, encoding, bytes: bytes.into() });
-            continue;
-        }
-        let points = points_of(encoding, bytes).map_err(|_| corrupt(&series.labels))?;
-        let kept = without(points, &series.deleted);
-        chunks.extend(FullChunk::run(&kept).into_iter().map(ChunkData::from));
-    }
-    Ok(())
-}
-
-/// Chunks that overlap, merged; of points of one time that of the first chunk stands.
-fn recoded(labels: &Labels, chunks: &[ChunkData]) -> Result<Vec<ChunkData>, QueryError> {
-    let points = chunks.iter().map(|chunk| points_of(chunk.encoding, &chunk.bytes));
-    let runs = points.collect::<Result<_, _>>().map_err(|_| corrupt(labels))?;
-    Ok(FullChunk::run(&merge(runs)).into_iter().map(ChunkData::from).collect())
-}
-
-fn corrupt(labels: &Labels) -> QueryError {
-    QueryError::Corrupt {
-        place: format!("a chunk of {labels}"),
-        reason: "it does not decode".to_owned(),
-    }
 }

@@ -1,6 +1,7 @@
 use std::fs;
 use std::os::unix::fs::FileExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use model::{Labels, Sample};
 use proptest::prelude::*;
@@ -9,6 +10,7 @@ use tempfile::TempDir;
 
 use super::*;
 use crate::block::meta::BlockMeta;
+use crate::block::symbols::Texts;
 use crate::block::{BlockWriter, ChunkData};
 use crate::chunk::{XOR, XorChunk};
 use crate::interop::{files, leave_chunks_of_the_head, open, write_directory};
@@ -94,8 +96,8 @@ fn labels(name: &str) -> Labels {
 fn write_block(dir: &Path, series: &[(&str, Vec<ChunkData>)]) -> PathBuf {
     let meta = BlockMeta::new(Timestamp::from_millis(0), Timestamp::from_millis(100), &[]);
     let block = dir.join(meta.ulid.as_str());
-    let symbols = ["__name__", "a", "b"].map(str::to_owned).to_vec();
-    let mut writer = BlockWriter::create(dir, meta, symbols).unwrap();
+    let symbols = ["__name__", "a", "b"].into_iter().collect::<Texts>().into_symbols();
+    let mut writer = BlockWriter::create(dir, meta, Arc::new(symbols)).unwrap();
     for (name, chunks) in series {
         writer.series(&labels(name), chunks).unwrap();
     }
