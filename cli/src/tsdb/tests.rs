@@ -171,7 +171,7 @@ fn dump_prints_histograms_too() {
     check(
         "fractional",
         "{__name__=\"fractional\"} \
-         {count:2.000003e+06, sum:2, [-0.001,0.001]:3, (1.4142135623730951,2]:2e+06}",
+         {count:2.000003e+06, sum:2, [-0.001,0.001]:3, (1.414213562373095,2]:2e+06}",
     );
 }
 
