@@ -39,6 +39,9 @@ impl BitWriter {
         }
         let left = count - free;
         self.word |= value >> left;
+        if self.bytes.capacity() - self.bytes.len() < 8 {
+            self.bytes.reserve_exact((self.bytes.len() / 4).max(16)); // there are many of these
+        }
         self.bytes.extend_from_slice(&self.word.to_be_bytes());
         self.word = value.checked_shl(64 - left).unwrap_or(0);
         self.filled = left as u8;

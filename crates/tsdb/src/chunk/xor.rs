@@ -32,7 +32,7 @@ pub(crate) struct XorChunk {
 
 impl XorChunk {
     pub(crate) fn new(first: Sample) -> Self {
-        let mut bytes = Vec::new();
+        let mut bytes = Vec::with_capacity(24); // a first sample, the next time, and a word
         put_varint(&mut bytes, first.timestamp.as_millis());
         bytes.extend(first.value.to_bits().to_be_bytes());
         Self { out: BitWriter::after(bytes), count: 1, last: first, delta: 0, window: None }
