@@ -190,10 +190,10 @@ impl Head {
         self.generations.lives(place)
     }
 
-    /// Finds or makes the series of `labels`.
-    pub(crate) fn series(&self, labels: &Labels) -> Place {
-        if let Some(place) = self.index.read().find(labels) {
-            return place;
+    /// Finds or makes the series of `labels`; `is_expected` where it is likely to be there.
+    pub(crate) fn series(&self, labels: &Labels, is_expected: bool) -> Entered {
+        if is_expected && let Some(place) = self.index.read().find(labels) {
+            return Entered { place, new_number: None };
         }
         self.series_in(&mut self.index.write(), labels, None)
     }
@@ -206,14 +206,15 @@ impl Head {
         index: &mut Index,
         labels: impl IntoIterator<Item = (&'a str, &'a str)>,
         log_series: Option<LogSeries>,
-    ) -> Place {
-        let Entered { place, new_number } = index.find_or_insert(labels, log_series);
+    ) -> Entered {
+        let entered = index.find_or_insert(labels, log_series);
+        let Entered { place, new_number } = entered;
         if let Some(number) = new_number {
             let series = Series::new(place.generation, number, log_series.is_some());
             self.shard_of(place).put(place.slot, series);
             self.generations.begin(place);
         }
-        place
+        entered
     }
 
     /// Makes each key a name of its series.

@@ -10,6 +10,7 @@ use super::Db;
 use super::committer::exemplars::PendingExemplar;
 use super::committer::{Given, Pending};
 use crate::head::Place;
+use crate::head::index::Entered;
 use crate::head::keys::Cursor;
 
 #[derive(Debug)]
@@ -21,6 +22,8 @@ pub(super) struct Batch<'db> {
     /// Keys that are new, to be remembered all at once.
     learnt: Vec<(SeriesKey, SeriesRef)>,
     cursor: Cursor,
+    /// Whether the last series asked for by labels was new: new ones come in crowds.
+    last_was_new: bool,
 }
 
 impl<'db> Batch<'db> {
@@ -33,6 +36,7 @@ impl<'db> Batch<'db> {
             metadata: Vec::new(),
             learnt: Vec::new(),
             cursor: Cursor::default(),
+            last_was_new: false,
         }
     }
 
@@ -78,7 +82,8 @@ impl Appender for Batch<'_> {
         if labels.is_empty() {
             return Err(AppendError::NoLabels);
         }
-        let place = self.db.head.series(labels);
+        let Entered { place, new_number } = self.db.head.series(labels, !self.last_was_new);
+        self.last_was_new = new_number.is_some();
         self.learnt.extend(key.map(|key| (key, place.into())));
         Ok(place.into())
     }

@@ -234,7 +234,7 @@ impl Replay<'_> {
             let (number, labels) = entry?;
             self.met(number);
             if !labels.is_empty() && self.wants(&labels) {
-                let place = self.head.series_in(&mut index, labels, Some(number));
+                let place = self.head.series_in(&mut index, labels, Some(number)).place;
                 index.add_alias(number, place);
             }
         }

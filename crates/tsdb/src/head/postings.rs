@@ -35,10 +35,7 @@ impl Postings {
                 *self = Self::Many(Box::new(bitmap));
             }
             Self::Many(bitmap) => {
-                let is_last = bitmap.try_push(slot.0).is_ok(); // most are: slots count up
-                if !is_last {
-                    bitmap.insert(slot.0);
-                }
+                bitmap.insert(slot.0);
             }
         }
     }
