@@ -47,6 +47,8 @@ const SHARDS: usize = 16;
 /// Runs of neighbouring slots share a shard, so that a sorted batch locks each shard a few times only.
 const RUN_BITS: u32 = 6;
 const RUN: usize = 1 << RUN_BITS;
+/// Whoever goes through all series holds a shard for no more runs than this.
+const RUNS_AT_ONCE: usize = 32;
 
 /// Where a series lives in memory. Taken again after the series is gone.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -112,10 +114,20 @@ impl Shard {
 
     /// The series of this shard, which is number `shard`.
     fn iter(&self, shard: usize) -> impl Iterator<Item = (Place, &Series)> {
-        let series = self.runs.iter().flatten().enumerate();
-        series.filter_map(move |(at, series)| {
+        self.iter_runs(shard, 0, self.runs.len())
+    }
+
+    /// The series of so many runs from `first` on.
+    fn iter_runs(
+        &self,
+        shard: usize,
+        first: usize,
+        count: usize,
+    ) -> impl Iterator<Item = (Place, &Series)> {
+        let runs = self.runs.iter().skip(first).take(count);
+        runs.flatten().enumerate().filter_map(move |(at, series)| {
             let series = series.as_ref()?;
-            Some((place_of(shard, at, series), series))
+            Some((place_of(shard, first * RUN + at, series), series))
         })
     }
 
@@ -123,7 +135,6 @@ impl Shard {
         self.iter_runs_mut(shard, 0, self.runs.len())
     }
 
-    /// The series of so many runs from `first` on.
     fn iter_runs_mut(
         &mut self,
         shard: usize,
@@ -223,10 +234,17 @@ impl Head {
         self.keys.insert(keys, series_count);
     }
 
-    /// Calls `visit` for each series, shard by shard.
-    pub(crate) fn visit(&self, mut visit: impl FnMut(&Series)) {
-        for shard in 0..SHARDS {
-            self.shard(shard).iter(shard).for_each(|(_, series)| visit(series));
+    /// Calls `visit` for each series. Whoever waits for a shard gets it every so often.
+    pub(crate) fn visit(&self, mut visit: impl FnMut(Place, &Series)) {
+        for number in 0..SHARDS {
+            let mut shard = self.shard(number);
+            let mut first = 0;
+            while first < shard.runs.len() {
+                let series = shard.iter_runs(number, first, RUNS_AT_ONCE);
+                series.for_each(|(place, series)| visit(place, series));
+                first += RUNS_AT_ONCE;
+                MutexGuard::bump(&mut shard);
+            }
         }
     }
 

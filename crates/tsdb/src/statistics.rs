@@ -38,7 +38,7 @@ impl Db {
             pairs.for_each(|(name, value, series)| counts.count(name, value, series));
         }
         let (mut series, mut chunks) = (0, 0);
-        head.visit(|one| {
+        head.visit(|_, one| {
             series += 1;
             chunks += one.chunk_count() as u64;
         });

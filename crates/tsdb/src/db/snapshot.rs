@@ -80,7 +80,7 @@ impl Db {
     fn ranges_in_head(&self, until: Timestamp) -> Result<BTreeSet<AlignedRange>, BadChunk> {
         let mut ranges = BTreeSet::new();
         let mut outcome = Ok(());
-        self.head.visit(|series| match series.late_points() {
+        self.head.visit(|_, series| match series.late_points() {
             Ok(late) => {
                 let late = late.iter().map(|point| point.timestamp);
                 let starts = series.chunk_starts().chain(late).filter(|&at| at <= until);

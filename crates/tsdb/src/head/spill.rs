@@ -23,7 +23,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use model::Timestamp;
 
 use super::full_chunk::FullChunk;
-use super::{Head, Place, SHARDS};
+use super::{Head, Place};
 use crate::codec::put_uvarint;
 use crate::log::LogSeries;
 use crate::mapped::Mapped;
@@ -219,13 +219,11 @@ impl Spill {
     fn run_from(&mut self, bytes_min: usize, head: &Head) -> io::Result<()> {
         self.remove_empty_files()?;
         let mut leaving = Vec::new();
-        for shard in 0..SHARDS {
-            for (place, series) in head.shard(shard).iter(shard) {
-                let number = series.number;
-                let chunks = series.chunks_in_memory().cloned();
-                leaving.extend(chunks.map(|chunk| Leaving { place, number, chunk }));
-            }
-        }
+        head.visit(|place, series| {
+            let number = series.number;
+            let chunks = series.chunks_in_memory().cloned();
+            leaving.extend(chunks.map(|chunk| Leaving { place, number, chunk }));
+        });
         let bytes: usize = leaving.iter().map(|leaving| leaving.chunk.bytes().len()).sum();
         if leaving.is_empty() || bytes < bytes_min {
             return Ok(());

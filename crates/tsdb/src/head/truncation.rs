@@ -5,12 +5,10 @@
 
 use model::Timestamp;
 
-use super::{Head, Place, SHARDS};
+use super::{Head, Place, RUNS_AT_ONCE, SHARDS};
 use crate::log::LogPosition;
 
-/// One step looks at so many runs of a shard,
-const RUNS_AT_ONCE: usize = 32;
-/// or lets so many series leave.
+/// So many series leave in one step.
 const LEAVING_AT_ONCE: usize = 512;
 
 #[derive(Debug)]

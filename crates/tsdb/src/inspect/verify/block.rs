@@ -1,6 +1,5 @@
 //! One block: its files fit together.
 //!
-//! - the directory bears the block's name;
 //! - each chunk that the index names is there, decodes, and holds the times that the index says, within
 //!   the block's; the chunks of a series follow one another;
 //! - series, chunks and samples are as many as `meta.json` says;
@@ -30,10 +29,6 @@ pub(super) fn verify(dir: &Path, check: &mut Check<'_>) -> Timestamp {
         }
     };
     check.verified.blocks += 1;
-    if dir.file_name().is_none_or(|name| name != meta.ulid.as_str()) {
-        let what = format!("the block says that it is {}", meta.ulid.as_str());
-        check.problem(&file, None, what);
-    }
     let problems = check.verified.problems;
     let mut contents = Contents::open(dir, &meta, check);
     let series = index::verify(&dir.join("index"), check, |series, check| {
