@@ -9,6 +9,8 @@ use std::io;
 use zstd::bulk;
 use zstd::zstd_safe::get_frame_content_size;
 
+use super::record::KIND_MAX;
+
 const SNAPPY: u8 = 8;
 const ZSTD: u8 = 16;
 
@@ -56,6 +58,9 @@ impl Compressor {
     pub(super) fn compress<'a>(&'a mut self, record: &'a [u8]) -> io::Result<(u8, &'a [u8])> {
         if record.len() > RECORD_BYTES_MAX {
             return Err(io::Error::other("a log record may not be larger than 1 GiB"));
+        }
+        if record.len() <= usize::from(KIND_MAX) {
+            return Ok((0, record)); // without its flag it would look like a record of another kind
         }
         let room = |longest: usize, compressed: &mut Vec<u8>| {
             compressed.resize(longest.max(compressed.len()), 0);
@@ -154,6 +159,7 @@ mod tests {
     use proptest::prelude::*;
 
     use super::*;
+    use crate::wal::record::Record;
 
     fn compression() -> impl Strategy<Value = Compression> {
         prop::sample::select(vec![Compression::None, Compression::Snappy, Compression::Zstd])
@@ -177,6 +183,22 @@ mod tests {
         #[test]
         fn any_bytes_decompress_or_are_refused(flags: u8, bytes: Vec<u8>) {
             let _ = Decompressor::default().decompress(flags, &bytes);
+        }
+    }
+
+    /// No checksum covers the flag.
+    #[test]
+    fn a_compressed_record_that_lost_its_flag_is_no_record() {
+        for compression in [Compression::Snappy, Compression::Zstd] {
+            let mut compressor = Compressor::new(compression).unwrap();
+            let compressed = (1..1000).filter(|&length| {
+                let record = vec![0; length];
+                let (flag, data) = compressor.compress(&record).unwrap();
+                let is_record = Record::parse(data).is_ok();
+                assert!(flag == 0 || !is_record, "{compression:?} of {length} bytes");
+                flag != 0
+            });
+            assert!(compressed.count() > 900);
         }
     }
 

@@ -32,8 +32,9 @@ const TOMBSTONES: u8 = 3;
 const EXEMPLARS: u8 = 4;
 const METADATA: u8 = 6;
 
-/// Higher kinds are damage: a flag that is lost makes a compressed record look like one of those.
-const KIND_MAX: u8 = 32;
+/// No program writes records of a higher kind. What looks like one is a compressed record that has
+/// lost its flag, which no checksum covers: it begins with its length, or with a magic number.
+pub(crate) const KIND_MAX: u8 = 16;
 
 const HELP: &str = "HELP";
 const UNIT: &str = "UNIT";

@@ -19,8 +19,6 @@ use crate::wal::{checkpoint, list_segments, segment_path};
 
 /// So many times the files of a directory may vanish between listing and opening them.
 const ATTEMPTS: usize = 10;
-/// No program writes records of a higher kind.
-const KIND_MAX: u8 = 16;
 const SNAPSHOT: &str = "chunk_snapshot.";
 
 /// Samples before `written_until` need no series: they are in blocks.
@@ -206,7 +204,6 @@ impl Contents<'_> {
             Record::Tombstones(entries) => all_decode(entries)?,
             Record::Exemplars(entries) => all_decode(entries)?,
             Record::Metadata(entries) => all_decode(entries)?,
-            Record::Other(kind) if kind > KIND_MAX => return Err(BadRecord),
             Record::Other(_) => {}
         }
         Ok(())
