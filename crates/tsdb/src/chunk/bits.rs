@@ -2,18 +2,26 @@
 
 /// Appends to `bytes`, a word at a time: most samples of most series take a few bits, and reach no
 /// other memory than what holds the writer.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub(super) struct BitWriter {
     pub(super) bytes: Vec<u8>,
-    /// What follows `bytes`, from the highest bit on; the rest is zero.
+    /// What follows `bytes`, from the highest bit on, less than 64 bits; then a one, and zeros.
     word: u64,
-    filled: u8, // below 64
+}
+
+/// No bits, and the one that ends them.
+const EMPTY: u64 = 1 << 63;
+
+impl Default for BitWriter {
+    fn default() -> Self {
+        Self::after(Vec::new())
+    }
 }
 
 impl BitWriter {
     /// Starts after whole bytes.
     pub(super) const fn after(bytes: Vec<u8>) -> Self {
-        Self { bytes, word: 0, filled: 0 }
+        Self { bytes, word: EMPTY }
     }
 
     /// Goes on behind `bytes`, of whose last one the low `free` bits are not used; `None` where they are.
@@ -21,42 +29,52 @@ impl BitWriter {
         if free == 0 {
             return Some(Self::after(bytes));
         }
-        let filled = 8u8.checked_sub(free.try_into().ok()?).filter(|&filled| filled > 0)?;
+        let filled = 8u32.checked_sub(free.try_into().ok()?).filter(|&filled| filled > 0)?;
         let last = bytes.pop()?;
-        let word = u64::from(last) << 56;
-        (last << filled == 0).then_some(Self { bytes, word, filled })
+        let word = u64::from(last) << 56 | EMPTY >> filled;
+        (last << filled == 0).then_some(Self { bytes, word })
     }
 
     /// Appends the low `count` bits of `value`; `count` is 1 to 64.
     #[inline]
     pub(super) fn put(&mut self, value: u64, count: u32) {
         let value = value & low_bits(count);
-        let free = 64 - u32::from(self.filled);
+        let free = 64 - self.filled();
+        let word = self.bits();
         if count < free {
-            self.word |= value << (free - count);
-            self.filled += count as u8;
+            self.word = word | value << (free - count) | EMPTY >> (64 - free + count);
             return;
         }
         let left = count - free;
-        self.word |= value >> left;
         if self.bytes.capacity() - self.bytes.len() < 8 {
             self.bytes.reserve_exact((self.bytes.len() / 4).max(16)); // there are many of these
         }
-        self.bytes.extend_from_slice(&self.word.to_be_bytes());
-        self.word = value.checked_shl(64 - left).unwrap_or(0);
-        self.filled = left as u8;
+        self.bytes.extend_from_slice(&(word | value >> left).to_be_bytes());
+        self.word = value.checked_shl(64 - left).unwrap_or(0) | EMPTY >> left;
+    }
+
+    /// How many bits follow `bytes`.
+    #[inline]
+    const fn filled(&self) -> u32 {
+        63 - self.word.trailing_zeros()
+    }
+
+    /// The bits that follow `bytes`, and zeros.
+    #[inline]
+    const fn bits(&self) -> u64 {
+        self.word & (self.word - 1)
     }
 
     /// The length of what was written, in bytes.
     pub(super) fn len(&self) -> usize {
-        self.bytes.len() + usize::from(self.filled).div_ceil(8)
+        self.bytes.len() + self.filled().div_ceil(8) as usize
     }
 
     /// Appends what was written to `out`.
     pub(super) fn copy_to(&self, out: &mut Vec<u8>) {
         out.extend_from_slice(&self.bytes);
-        let left = usize::from(self.filled).div_ceil(8);
-        out.extend_from_slice(&self.word.to_be_bytes()[..left]);
+        let left = self.filled().div_ceil(8) as usize;
+        out.extend_from_slice(&self.bits().to_be_bytes()[..left]);
     }
 
     pub(super) fn to_bytes(&self) -> Vec<u8> {

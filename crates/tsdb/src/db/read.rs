@@ -76,7 +76,7 @@ pub(super) fn latest(
         let newest = series.newest().filter(|newest| {
             is_newest_of_all
                 && selection.range.contains(newest.timestamp)
-                && visible.newest >= Some(newest.timestamp)
+                && newest.timestamp <= visible.newest
         });
         if let Some(Point { timestamp, value }) = newest {
             if let SampleValue::Float(value) = value {
@@ -129,10 +129,10 @@ impl HeadSet {
     /// What is visible of `series` in the range; `None` where nothing is.
     fn cut(&mut self, series: &Series, visible: Visible) -> Option<CutSeries> {
         let start = self.range.start;
-        let end = visible.newest.map(|newest| newest.min(self.range.end));
+        let end = visible.newest.min(self.range.end);
         let (full_start, open_start) = (self.full.len(), self.open.len());
         let mut open_encoding = XOR;
-        let range = end.filter(|&end| start <= end).map(|end| TimeRange::new(start, end));
+        let range = (start <= end).then(|| TimeRange::new(start, end));
         if let Some(range) = range {
             self.full.extend_from_slice(series.full_chunks(range));
             if let Some(open) = series.open_chunk(range) {

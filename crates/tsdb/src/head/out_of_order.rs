@@ -20,13 +20,15 @@ pub(crate) struct OutOfOrder {
     chunks: Vec<FullChunk>,
     /// In order of arrival, so that a reader's cut is a length.
     recent: Vec<Point>,
+    /// How many of them there were before the newest commit.
+    recent_before: usize,
     newest: Timestamp,
 }
 
 impl Default for OutOfOrder {
     fn default() -> Self {
         let (leaving, chunks, recent) = (Vec::new(), Vec::new(), Vec::new());
-        Self { leaving, chunks, recent, newest: Timestamp::MIN }
+        Self { leaving, chunks, recent, recent_before: 0, newest: Timestamp::MIN }
     }
 }
 
@@ -38,13 +40,14 @@ impl OutOfOrder {
             leaving: Vec::new(),
             chunks: FullChunk::run(points),
             recent: Vec::new(),
+            recent_before: 0,
             newest,
         })
     }
 
     /// Nothing in `chunks` is newer than `newest`.
     pub(crate) const fn from_chunks(chunks: Vec<FullChunk>, newest: Timestamp) -> Self {
-        Self { leaving: Vec::new(), chunks, recent: Vec::new(), newest }
+        Self { leaving: Vec::new(), chunks, recent: Vec::new(), recent_before: 0, newest }
     }
 
     /// All there is, in chunks that may overlap.
@@ -63,12 +66,16 @@ impl OutOfOrder {
 
     /// To be called before a commit adds its first sample, and never between those of one commit: a
     /// chunk holds whole commits only.
-    pub(crate) fn begin_commit(&mut self) -> usize {
+    pub(crate) fn begin_commit(&mut self) {
         if self.recent.len() >= RECENT_MAX {
             let recent = merge(self.take_recent());
             self.chunks.extend(FullChunk::run(&recent));
         }
-        self.recent.len()
+        self.recent_before = self.recent.len();
+    }
+
+    pub(crate) const fn recent_before(&self) -> usize {
+        self.recent_before
     }
 
     /// Each is a run of its own: it did not arrive after the one before it in time.

@@ -11,6 +11,8 @@
 mod delete;
 mod saved;
 
+use std::mem;
+
 use model::{Point, SampleValue, TimeRange, Timestamp};
 
 use super::full_chunk::FullChunk;
@@ -28,8 +30,8 @@ const SAMPLES_LIMIT: usize = 2 * SAMPLES_WANTED;
 #[derive(Debug)]
 struct OpenChunk {
     start: Timestamp,
-    /// The chunk takes no sample at or after this time.
-    ends_before: Timestamp,
+    /// The chunk takes no sample that is this many milliseconds after `start` or more (SERIES-3).
+    duration: u32,
     points: Chunk,
 }
 
@@ -42,41 +44,36 @@ pub(crate) struct Series {
     pub(crate) was_empty: bool,
     pub(crate) number: LogSeries,
     open: Option<OpenChunk>,
-    full: Vec<FullChunk>,
+    full: Box<[FullChunk]>,
     out_of_order: Option<Box<OutOfOrder>>,
-    /// The newest commit that touched the series, and what there was before it.
+    /// The newest commit that touched the series, and the newest time in order before it.
     commit: u64,
-    before_commit: Visible,
+    newest_before: Timestamp,
 }
 
-const _: () = assert!(size_of::<Series>() <= 176, "what every series costs, data apart");
+const _: () = assert!(size_of::<Series>() <= 136, "what every series costs, data apart");
 
 /// How much of a series a reader sees.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Visible {
-    /// The newest time in order; `None` where nothing is.
-    pub(crate) newest: Option<Timestamp>,
+    /// Nothing in order that is newer.
+    pub(crate) newest: Timestamp,
     /// How many of the recent samples out of order.
     recent: usize,
 }
 
-impl Visible {
-    const NOTHING: Self = Self { newest: None, recent: 0 };
-    const ALL: Self = Self { newest: Some(Timestamp::MAX), recent: usize::MAX };
-}
-
 impl Series {
-    pub(crate) const fn new(generation: u32, number: LogSeries, is_logged: bool) -> Self {
+    pub(crate) fn new(generation: u32, number: LogSeries, is_logged: bool) -> Self {
         Self {
             generation,
             is_logged,
             was_empty: false,
             number,
             open: None,
-            full: Vec::new(),
+            full: Box::default(),
             out_of_order: None,
             commit: 0,
-            before_commit: Visible::NOTHING,
+            newest_before: Timestamp::MIN,
         }
     }
 
@@ -105,9 +102,10 @@ impl Series {
 
     /// To be called before the first sample of commit `number` (SNAP-1).
     pub(crate) fn begin_commit(&mut self, number: u64) {
-        let newest = self.newest_time();
-        let recent = self.out_of_order.as_mut().map_or(0, |samples| samples.begin_commit());
-        self.before_commit = Visible { newest, recent };
+        if let Some(samples) = &mut self.out_of_order {
+            samples.begin_commit();
+        }
+        self.newest_before = self.newest_time().unwrap_or(Timestamp::MIN);
         self.commit = number;
     }
 
@@ -121,9 +119,17 @@ impl Series {
         if open.takes(point.timestamp) && open.push(point) {
             return;
         }
-        self.full.reserve_exact(1); // a few in all, and in every series
-        self.full.push(FullChunk::new(open.start, &open.points));
+        let chunk = FullChunk::new(open.start, &open.points);
         *open = OpenChunk::new(point, Some(&open.points));
+        self.push_full(chunk);
+    }
+
+    /// There are few in each series, and many series: no room is left for more.
+    fn push_full(&mut self, chunk: FullChunk) {
+        let mut full = mem::take(&mut self.full).into_vec();
+        full.reserve_exact(1);
+        full.push(chunk);
+        self.full = full.into();
     }
 
     /// Adds a sample that is not newer than all in order and whose time is not stored yet.
@@ -158,8 +164,7 @@ impl Series {
     pub(crate) fn truncate(&mut self, before: Timestamp) -> Option<Timestamp> {
         let gone = self.full.partition_point(|chunk| chunk.end < before);
         if gone > 0 {
-            self.full.drain(..gone);
-            self.full.shrink_to_fit();
+            self.full = self.full[gone..].into();
         }
         if self.newest_time().is_some_and(|newest| newest < before) {
             self.open = None;
@@ -245,8 +250,12 @@ impl Series {
     }
 
     /// What a reader sees whose cut is commit `cut`.
-    pub(crate) const fn visible_at(&self, cut: u64) -> Visible {
-        if self.commit > cut { self.before_commit } else { Visible::ALL }
+    pub(crate) fn visible_at(&self, cut: u64) -> Visible {
+        if self.commit <= cut {
+            return Visible { newest: Timestamp::MAX, recent: usize::MAX };
+        }
+        let recent = self.out_of_order.as_ref().map_or(0, |samples| samples.recent_before());
+        Visible { newest: self.newest_before, recent }
     }
 
     /// The full chunks in order that overlap `range`.
@@ -280,11 +289,10 @@ impl Series {
 
 impl OpenChunk {
     fn new(first: &Point, previous: Option<&Chunk>) -> Self {
-        let time = first.timestamp.as_millis();
-        let range_end = (time.div_euclid(CHUNK_RANGE) + 1).saturating_mul(CHUNK_RANGE);
+        let since_range_start = first.timestamp.as_millis().rem_euclid(CHUNK_RANGE);
         Self {
             start: first.timestamp,
-            ends_before: Timestamp::from_millis(range_end),
+            duration: (CHUNK_RANGE - since_range_start) as u32,
             points: Chunk::new(first, previous),
         }
     }
@@ -295,7 +303,7 @@ impl OpenChunk {
             Chunk::Floats(chunk) => chunk.len() < SAMPLES_LIMIT,
             histograms @ Chunk::Histograms(_) => !histograms.is_full(),
         };
-        has_room && at < self.ends_before
+        has_room && at.millis_since(self.start) < self.duration.into()
     }
 
     /// `false` where the point needs a chunk of its own.
@@ -305,19 +313,18 @@ impl OpenChunk {
         if let Chunk::Floats(chunk) = &self.points
             && chunk.len() == SAMPLES_WANTED / 4
         {
-            let newest = chunk.last().timestamp;
-            self.ends_before = even_end(self.start, newest, self.ends_before);
+            let elapsed = chunk.last().timestamp.millis_since(self.start);
+            self.duration = even_duration(elapsed, self.duration);
         }
         self.points.push(point)
     }
 }
 
-/// Where a chunk should end that began at `start` and is a quarter full at `newest`, if the time up
-/// to `end` is to be cut into chunks of one length (Prometheus `tsdb/head_append.go`).
-fn even_end(start: Timestamp, newest: Timestamp, end: Timestamp) -> Timestamp {
-    let left = end.millis_since(start);
-    let chunks = left / newest.millis_since(start).saturating_add(1).saturating_mul(4);
-    if chunks <= 1 { end } else { start.plus_millis(left / chunks) }
+/// How long a chunk should be that is a quarter full after `elapsed`, if the time `left` is to be cut
+/// into chunks of one length (Prometheus `tsdb/head_append.go`).
+fn even_duration(elapsed: i64, left: u32) -> u32 {
+    let chunks = i64::from(left) / elapsed.saturating_add(1).saturating_mul(4);
+    if chunks <= 1 { left } else { left / chunks as u32 }
 }
 
 #[cfg(test)]

@@ -41,7 +41,7 @@ impl Series {
             }
         }
         let Some(open) = self.open_chunk(range) else {
-            self.full = full;
+            self.full = full.into();
             return Ok(());
         };
         let mut newest = without(points_of(open.encoding(), &open.to_bytes())?, &[range]);
@@ -51,7 +51,7 @@ impl Series {
             newest = last.points()?; // SERIES-1
             full.pop();
         }
-        (self.full, self.open) = (full, None);
+        (self.full, self.open) = (full.into(), None);
         newest.iter().for_each(|point| self.push(point));
         Ok(())
     }

@@ -46,9 +46,9 @@ impl Series {
             out.push(chunk.encoding);
             put_uvarint(out, chunk.bytes().len() as u64);
         }
-        if let Some(OpenChunk { start, ends_before, points }) = &self.open {
+        if let Some(OpenChunk { duration, points, .. }) = &self.open {
             out.push(points.encoding());
-            put_uvarint(out, ends_before.millis_since(*start).cast_unsigned());
+            put_uvarint(out, u64::from(*duration));
             put_bytes(out, &points.to_bytes());
         }
         if let Some(late) = &self.out_of_order {
@@ -84,7 +84,7 @@ impl Series {
         }
         if flags & HAS_OPEN != 0 {
             let encoding = section.u8()?;
-            let duration = section.uvarint()?.cast_signed();
+            let duration = u32::try_from(section.uvarint()?).ok()?;
             series.load_open(encoding, duration, take_bytes(section)?)?;
         }
         if flags & HAS_LATE != 0 {
@@ -103,16 +103,15 @@ impl Series {
 
     fn load_full(&mut self, chunk: FullChunk) -> Option<()> {
         let is_newer = self.full.last().is_none_or(|last| last.end < chunk.start); // SERIES-1
-        (is_newer && chunk.start <= chunk.end).then(|| self.full.push(chunk))
+        (is_newer && chunk.start <= chunk.end).then(|| self.push_full(chunk))
     }
 
-    fn load_open(&mut self, encoding: u8, duration: i64, bytes: &[u8]) -> Option<()> {
+    fn load_open(&mut self, encoding: u8, duration: u32, bytes: &[u8]) -> Option<()> {
         let oldest = self.full.last().map_or(Timestamp::MIN, |last| last.end);
         if encoding == XOR {
             let (start, chunk) = XorChunk::resume(bytes)?;
-            let ends_before = start.plus_millis(duration);
             let points = Chunk::Floats(chunk);
-            self.open = Some(OpenChunk { start, ends_before, points });
+            self.open = Some(OpenChunk { start, duration, points });
             return (start > oldest || self.full.is_empty()).then_some(());
         }
         // Histograms are few: they enter as when the log is replayed.
