@@ -34,20 +34,7 @@ pub(crate) fn open(dir: &Path) -> Arc<Db> {
     let mut options = Options::new(dir);
     options.segment_bytes_max = 64 * 1024;
     options.out_of_order_window = Duration::from_secs(7200);
-    open_unlocked(&options)
-}
-
-/// A peer that another test starts has our files open between its fork and its exec.
-pub(crate) fn open_unlocked(options: &Options) -> Arc<Db> {
-    let deadline = Instant::now() + Duration::from_secs(10);
-    loop {
-        match Db::open(options.clone(), Metrics::register(&Registry::new()).unwrap()) {
-            Err(crate::OpenError::Locked { .. }) if Instant::now() < deadline => {
-                thread::sleep(Duration::from_millis(5));
-            }
-            opened => return opened.unwrap(),
-        }
-    }
+    Db::open(options, Metrics::register(&Registry::new()).unwrap()).unwrap()
 }
 
 fn at(millis: i64, value: f64) -> Sample {

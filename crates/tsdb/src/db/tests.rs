@@ -38,7 +38,7 @@ const HOUR: i64 = 3600 * 1000;
 const MINUTE: i64 = 60_000;
 
 fn open(options: &Options) -> Arc<Db> {
-    crate::interop::open_unlocked(options)
+    Db::open(options.clone(), Metrics::register(&Registry::new()).unwrap()).unwrap()
 }
 
 fn fresh() -> (TempDir, Options) {
