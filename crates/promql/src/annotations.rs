@@ -2,7 +2,7 @@
 //!
 //! Source: Prometheus `util/annotations/annotations.go`.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use crate::number::{General, Significant};
@@ -21,6 +21,8 @@ pub enum Severity {
 #[derive(Clone, Debug, Default)]
 pub struct Annotations {
     notes: BTreeMap<(Severity, Position, String), Option<Monotonicity>>,
+    /// What parts of the storage said, shown as it is.
+    foreign: BTreeSet<(Severity, String)>,
 }
 
 /// What was done to buckets whose counts fell; accumulates over the samples of a query.
@@ -36,10 +38,15 @@ pub(crate) struct Monotonicity {
 
 impl Annotations {
     pub fn is_empty(&self) -> bool {
-        self.notes.is_empty()
+        self.notes.is_empty() && self.foreign.is_empty()
     }
 
     pub fn len(&self) -> usize {
+        self.notes.len() + self.foreign.len()
+    }
+
+    /// How many name a position in the query.
+    pub(crate) fn placed(&self) -> usize {
         self.notes.len()
     }
 
@@ -62,6 +69,8 @@ impl Annotations {
                 format!("PromQL {name}: {message}{details} ({line}:{column})")
             })
             .collect();
+        let foreign = self.foreign.iter().filter(|(found, _)| *found == severity);
+        texts.extend(foreign.map(|(_, message)| message.clone()));
         let omitted = texts.len().saturating_sub(SHOWN_MAX);
         if omitted > 0 {
             texts.truncate(SHOWN_MAX);
@@ -74,6 +83,12 @@ impl Annotations {
         for ((severity, position, message), monotonicity) in other.notes {
             self.add(severity, position, message, monotonicity);
         }
+        self.foreign.extend(other.foreign);
+    }
+
+    pub(crate) fn add_foreign(&mut self, warnings: Vec<String>, infos: Vec<String>) {
+        self.foreign.extend(warnings.into_iter().map(|text| (Severity::Warning, text)));
+        self.foreign.extend(infos.into_iter().map(|text| (Severity::Info, text)));
     }
 
     fn add(

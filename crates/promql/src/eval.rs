@@ -15,6 +15,7 @@ mod binary;
 pub(crate) mod calendar;
 mod classic;
 mod column;
+mod context;
 mod counters;
 mod grid;
 mod histogram;
@@ -24,6 +25,7 @@ mod kahan;
 mod labels;
 mod math;
 mod over_time;
+mod pushdown;
 mod quantile;
 mod selector;
 mod shared;
@@ -40,11 +42,12 @@ use parking_lot::Mutex;
 use storage::Query;
 
 use crate::annotations::Annotations;
-use crate::ast::{Call, Expr, StringLiteral, ValueType, VectorSelector};
+use crate::ast::{Call, Expr, StringLiteral, ValueType};
 use crate::engine::EngineOptions;
 use crate::limits::{EvalError, Limits};
 use crate::value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};
 use column::{Column, Point};
+use context::Contexts;
 pub(crate) use grid::Grid;
 use shared::Shared;
 
@@ -69,8 +72,7 @@ pub(crate) struct Evaluation<'a> {
     query: Grid,
     /// Whether any selector has an `@`: without one, nothing but literals is the same at all times.
     has_at: bool,
-    /// Where selectors stand of whose histograms only count and sum are asked.
-    only_stats: Vec<usize>,
+    contexts: Contexts,
     shared: Shared,
 }
 
@@ -83,10 +85,8 @@ impl<'a> Evaluation<'a> {
         expr: &Expr,
     ) -> Self {
         let (annotations, has_at) = (Mutex::default(), invariant::has_at(expr));
-        let mut only_stats = Vec::new();
-        find_stats_selectors(expr, false, &mut only_stats);
-        let shared = Shared::new(expr);
-        Self { storage, options, limits, annotations, query, has_at, only_stats, shared }
+        let (contexts, shared) = (Contexts::new(expr), Shared::new(expr));
+        Self { storage, options, limits, annotations, query, has_at, contexts, shared }
     }
 
     pub(crate) fn instant(&self, expr: &Expr) -> Evaluated<Answer> {
@@ -267,10 +267,6 @@ impl<'a> Evaluation<'a> {
         self.has_at && grid.count > 1 && invariant::is_invariant(expr)
     }
 
-    fn needs_only_stats(&self, selector: &VectorSelector) -> bool {
-        self.only_stats.contains(&selector.position.start)
-    }
-
     /// Gives back what [`Limits::charge`] was told of `series`.
     fn release(&self, series: &[Series]) {
         self.limits.release(series.iter().map(|series| series.column.size()).sum());
@@ -301,32 +297,6 @@ impl<'a> Evaluation<'a> {
             series.labels = labels::without_metadata(&series.labels);
         }
         labels::merged(series)
-    }
-}
-
-/// Source: Prometheus `promql/engine.go`, `detectHistogramStatsDecoding`.
-fn find_stats_selectors(expr: &Expr, only_stats: bool, found: &mut Vec<usize>) {
-    let selector = match expr {
-        Expr::Vector(selector) => selector,
-        Expr::Matrix(selector) => &selector.vector,
-        Expr::Subquery(_) => return,
-        other => {
-            let only_stats = match other {
-                Expr::Call(call) => match call.function.name {
-                    "histogram_count" | "histogram_sum" | "histogram_avg" => true,
-                    "histogram_quantile" | "histogram_fraction" => false,
-                    _ => only_stats,
-                },
-                _ => only_stats,
-            };
-            for child in other.children() {
-                find_stats_selectors(child, only_stats, found);
-            }
-            return;
-        }
-    };
-    if only_stats {
-        found.push(selector.position.start);
     }
 }
 

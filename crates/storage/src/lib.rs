@@ -5,11 +5,13 @@
 //! tier can implement the second.
 
 pub mod admin;
+pub mod aggregation;
 pub mod append;
 pub mod memory;
 pub mod query;
 
 pub use admin::{Admin, AdminError};
+pub use aggregation::{Aggregated, Aggregation, Group, Grouping};
 pub use append::{
     Append, AppendError, Appended, Appender, ExemplarDropReason, RejectReason, Rejected, SeriesKey,
     SeriesRef,

@@ -3,16 +3,25 @@
 //! - QUERY-1: a [`SeriesSet`] is a consistent cut: what is appended after `select` does not show.
 //! - QUERY-2: a set is sorted by labels and names each series once.
 //! - QUERY-3: `select` decodes no samples; [`SeriesSet::read`] decodes one series.
+//! - QUERY-4 (of aggregations) is in [`crate::aggregation`].
 
 use std::sync::Arc;
 use std::time::Duration;
 
 use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, Sample, TimeRange, Timestamp};
 
+use crate::aggregation::{Aggregated, Aggregation, Grouping};
+
 /// Answers selections. Implemented by the database, and by tests; a remote tier can implement it.
 /// Calls may block: keep them off async threads.
 pub trait Query: Send + Sync {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError>;
+
+    /// The groups of `aggregation`, if this storage makes them itself: a remote tier does, so that its
+    /// series stay where they are. `None` says that the series are to be selected.
+    fn aggregate(&self, _aggregation: &Aggregation) -> Result<Option<Aggregated>, QueryError> {
+        Ok(None)
+    }
 
     /// The label names of the series asked for, sorted.
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError>;
@@ -68,8 +77,9 @@ pub struct SelectionHints {
     pub step: Option<Duration>,
     /// The selector's range, such as `5m`.
     pub window: Option<Duration>,
-    /// Labels that the next aggregation keeps (`true`) or drops (`false`).
-    pub grouping: Option<(Vec<String>, bool)>,
+    /// By what the aggregation around tells its groups apart, if nothing between it and the selector
+    /// looks at more than one series at a time.
+    pub grouping: Option<Grouping>,
 }
 
 /// Which series a question about labels is about.

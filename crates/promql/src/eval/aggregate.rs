@@ -14,6 +14,7 @@ use super::histogram::HistogramSum;
 use super::kahan::KahanSum;
 use super::over_time::Mean;
 use super::quantile::quantile;
+use super::stream::Stream;
 use super::{Evaluated, Evaluation, Grid, Series};
 use crate::annotations::Annotations;
 use crate::ast::{Aggregate, AggregateOp};
@@ -99,14 +100,28 @@ enum HistogramCell {
 
 impl Evaluation<'_> {
     pub(super) fn aggregate(&self, aggregate: &Aggregate, grid: &Grid) -> Evaluated<Vec<Series>> {
+        if let Some(result) = self.push_down(aggregate, grid)? {
+            return Ok(result);
+        }
         match aggregate.op {
             AggregateOp::TopK
             | AggregateOp::BottomK
             | AggregateOp::LimitK
-            | AggregateOp::LimitRatio => return self.select_series(aggregate, grid),
-            AggregateOp::CountValues => return self.count_values(aggregate, grid),
-            _ => {}
+            | AggregateOp::LimitRatio => {
+                let vector = self.vector(&aggregate.inner, grid)?;
+                self.select_series(aggregate, vector, grid)
+            }
+            AggregateOp::CountValues => self.count_values(aggregate, grid),
+            _ => self.fold_groups(aggregate, self.stream(&aggregate.inner, grid)?, grid),
         }
+    }
+
+    pub(super) fn fold_groups(
+        &self,
+        aggregate: &Aggregate,
+        stream: Stream<'_>,
+        grid: &Grid,
+    ) -> Evaluated<Vec<Series>> {
         let quantiles = self.quantiles(aggregate, grid)?;
         let grouping = Grouping::new(&aggregate.grouping, aggregate.without);
         let fold = Fold { op: aggregate.op, at: aggregate.inner.position() };
@@ -116,7 +131,6 @@ impl Evaluation<'_> {
             key: Vec::new(),
             annotations: Annotations::default(),
         };
-        let stream = self.stream(&aggregate.inner, grid)?;
         let parts = self.fold(stream, new, |groups, series| {
             self.add_series(&fold, &grouping, groups, series)
         })?;

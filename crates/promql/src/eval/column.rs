@@ -22,6 +22,24 @@ pub(crate) enum Point {
 }
 
 impl Column {
+    /// The first `count` of the cells given, made up to as many by absent ones. No cell is both.
+    pub(crate) fn new(
+        count: usize,
+        mut floats: Vec<f64>,
+        mut histograms: Vec<Option<Arc<FloatHistogram>>>,
+    ) -> Self {
+        floats.resize(count, STALE_NAN);
+        if !histograms.is_empty() {
+            histograms.resize(count, None);
+        }
+        for (float, cell) in floats.iter_mut().zip(&histograms) {
+            if cell.is_some() {
+                *float = STALE_NAN;
+            }
+        }
+        Self { floats, histograms }
+    }
+
     pub(crate) fn absent(count: usize) -> Self {
         Self { floats: vec![STALE_NAN; count], histograms: Vec::new() }
     }

@@ -1,5 +1,7 @@
 //! The times at which an expression is evaluated.
 
+use std::time::Duration;
+
 /// `start`, `start + step`, …: `count` times, in milliseconds.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Grid {
@@ -35,6 +37,11 @@ impl Grid {
     pub(crate) fn times(&self) -> impl Iterator<Item = i64> + use<> {
         let grid = *self;
         (0..self.count).map(move |index| grid.at(index))
+    }
+
+    /// None where there is one time only.
+    pub(crate) fn step(&self) -> Option<Duration> {
+        (self.step > 0).then(|| Duration::from_millis(self.step.unsigned_abs()))
     }
 
     /// The first time alone.

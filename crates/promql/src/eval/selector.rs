@@ -4,13 +4,13 @@
 //! lookback; a staleness marker ends it at once. Ranges are open at their start.
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use model::histogram::CounterReset;
 use model::{METRIC_NAME, MatchOp, Sample, TimeRange, Timestamp, is_stale};
 use storage::{Columns, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
+use super::context::Context;
 use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series};
 use crate::annotations::Annotations;
@@ -78,14 +78,12 @@ impl Evaluation<'_> {
         let (first, last) = (timing.reference(grid.start), timing.reference(grid.end()));
         let last = if smoothed { last.saturating_add(self.lookback()) } else { last };
         let after = first.saturating_sub(self.lookback());
-        let hints = SelectionHints {
-            step: (grid.step > 0).then(|| Duration::from_millis(grid.step.unsigned_abs())),
-            ..SelectionHints::default()
-        };
+        let Context { function, grouping, only_stats } = self.contexts.of(selector);
+        let hints = SelectionHints { function, step: grid.step(), window: None, grouping };
         let set = self.select(selector, after, last, hints)?;
         let names_are_equal = self.names_are_equal(selector);
         let position = selector.position;
-        let resolve_hints = self.needs_only_stats(selector);
+        let resolve_hints = only_stats;
         Ok(Instants { set, timing, yields, smoothed, position, resolve_hints, names_are_equal })
     }
 

@@ -54,10 +54,10 @@ impl Evaluation<'_> {
             self.limits.charge(known.iter().map(|series| series.column.size()).sum())?;
             return Ok(known);
         }
-        let before = self.annotations.lock().len();
+        let before = self.annotations.lock().placed();
         let result = self.aggregate(aggregate, grid)?;
         // Annotations name positions: what has some is to be annotated where it stands again.
-        if self.annotations.lock().len() == before {
+        if self.annotations.lock().placed() == before {
             self.limits.charge(result.iter().map(|series| series.column.size()).sum())?;
             self.shared.results.lock().insert(key, result.clone());
         }

@@ -19,11 +19,11 @@ impl Evaluation<'_> {
     pub(super) fn select_series(
         &self,
         aggregate: &Aggregate,
+        vector: Vec<Series>,
         grid: &Grid,
     ) -> Evaluated<Vec<Series>> {
         let parameter = aggregate.parameter.as_ref().expect("type-checked to be there");
         let values = self.scalar(parameter, grid)?;
-        let vector = self.vector(&aggregate.inner, grid)?;
         let is_ratio = aggregate.op == AggregateOp::LimitRatio;
         let keeps_nothing = match is_ratio {
             true => values.iter().all(|ratio| *ratio == 0.0),

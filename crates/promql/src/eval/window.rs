@@ -5,6 +5,7 @@
 //! - WINDOW-2: staleness markers are not in windows.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use model::{FloatHistogram, Labels, Timestamp};
 use storage::{Columns, SelectionHints, SeriesSet};
@@ -163,7 +164,7 @@ impl Evaluation<'_> {
                     range,
                     extension,
                     parameters,
-                    resolve_hints: self.needs_only_stats(&selector.vector),
+                    resolve_hints: self.contexts.of(&selector.vector).only_stats,
                     names_are_equal,
                     may_collide,
                 }
@@ -195,12 +196,11 @@ impl Evaluation<'_> {
     ) -> Evaluated<Box<dyn SeriesSet>> {
         let after = timing.reference(grid.start).saturating_sub(range);
         let (after, until) = self.extended(extension, after, timing.reference(grid.end()));
-        let duration = |millis: i64| std::time::Duration::from_millis(millis.unsigned_abs());
         let hints = SelectionHints {
             function: Some(function.name),
-            step: (grid.step > 0).then(|| duration(grid.step)),
-            window: Some(duration(range)),
-            grouping: None,
+            step: grid.step(),
+            window: Some(Duration::from_millis(range.unsigned_abs())),
+            grouping: self.contexts.of(selector).grouping,
         };
         self.select(selector, after, until, hints)
     }
