@@ -9,8 +9,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::Credentials;
+use discovery::StaticConfig;
 use exposition::Format;
-use model::Labels;
 use relabel::RelabelStep;
 use serde::Deserialize;
 
@@ -37,6 +37,8 @@ pub struct ScrapeConfig {
     pub credentials: Option<Credentials>,
     pub limits: Limits,
     pub static_configs: Vec<StaticConfig>,
+    /// Where else targets are found.
+    pub discoveries: Vec<discovery::Config>,
     pub relabel_configs: Vec<RelabelStep>,
     pub metric_relabel_configs: Vec<RelabelStep>,
 }
@@ -47,15 +49,10 @@ impl ScrapeConfig {
         if let Some(credentials) = &mut self.credentials {
             credentials.set_directory(directory);
         }
+        for discovery in &mut self.discoveries {
+            discovery.set_directory(directory);
+        }
     }
-}
-
-/// Targets and the labels that they share.
-#[derive(Clone, Debug, PartialEq)]
-pub struct StaticConfig {
-    /// `host:port`
-    pub targets: Vec<String>,
-    pub labels: Labels,
 }
 
 /// `None` means no limit of its own; see [`Limits::or`].

@@ -94,6 +94,11 @@ impl Job {
         &self.config.job_name
     }
 
+    /// Where the job's targets are found, other than in the configuration itself.
+    pub fn discoveries(&self) -> &[discovery::Config] {
+        &self.config.discoveries
+    }
+
     /// Whether a series' text that `other` led to a series leads to the same one here.
     pub(crate) fn names_series_as(&self, other: &Self) -> bool {
         let (mine, theirs) = (&self.config, &other.config);

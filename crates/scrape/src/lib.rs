@@ -1,7 +1,8 @@
 //! Scraping: keeps a loop running for every target and appends what the targets expose.
 //!
 //! ```text
-//! ScrapeConfig ─resolve─► Job ─► Pool ─► one loop per target:
+//! ScrapeConfig ─resolve─► Job ─┐
+//! discovery's groups ──────────┴─► Pool ─► one loop per target:
 //!     wait until due ─► fetch (async) ─► ingest (blocking, one batch) ─► commit ─► report
 //! ```
 //! A loop owns its target's [`cache`]: the hash of a series' text, as the target writes it, leads to
@@ -14,7 +15,8 @@
 //!   (two intervals later, unless it came back). A shutdown marks nothing.
 //! - SCRAPE-3: whatever a target does, it costs at most its timeout, its body limit, and nobody else.
 //! - SCRAPE-4: every sample is counted once: `scraped + generated = appended + Σ dropped{reason}`.
-//! - SCRAPE-5: a new configuration does not interrupt the targets that it leaves as they are.
+//! - SCRAPE-5: neither a new configuration nor news from discovery interrupts the targets that it leaves
+//!   as they are.
 //! - Source: Prometheus 3, `scrape/{manager,scrape,target}.go`, `config/config.go`.
 
 mod cache;
@@ -28,10 +30,11 @@ mod metrics;
 mod pool;
 mod schedule;
 mod scrape_loop;
+mod sources;
 mod status;
 mod target;
 
-pub use config::{Limits, Protocol, ScrapeConfig, StaticConfig};
+pub use config::{Limits, Protocol, ScrapeConfig};
 pub use error::ScrapeError;
 pub use job::{Defaults, Job, JobError, resolve};
 pub use manager::{Clock, Manager, Options};

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
+use discovery::TargetGroup;
 use model::Timestamp;
 use parking_lot::Mutex;
 use storage::Append;
@@ -59,6 +60,20 @@ impl Manager {
                 .or_insert_with(|| Pool::new(Arc::clone(&job)))
                 .apply(job, &self.shared);
         }
+        self.count(&pools);
+    }
+
+    /// From here on these are the groups that discovery knows for a job. Must be called within a tokio
+    /// runtime, too.
+    pub fn find(&self, job: &str, found: Vec<Arc<TargetGroup>>) {
+        let mut pools = self.pools.lock();
+        if let Some(pool) = pools.get_mut(job) {
+            pool.find(found, &self.shared);
+            self.count(&pools);
+        }
+    }
+
+    fn count(&self, pools: &BTreeMap<String, Pool>) {
         let active: usize = pools.values().map(Pool::active_count).sum();
         let dropped: usize = pools.values().map(Pool::dropped_count).sum();
         self.shared.metrics.targets.set(active as i64);

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use discovery::TargetGroup;
 use model::{Labels, duration};
 use parking_lot::Mutex;
 use reqwest::Client;
@@ -13,8 +14,9 @@ use url::{Host, Url};
 use crate::fetch;
 use crate::job::Job;
 use crate::scrape_loop::{Course, Orders, ScrapeLoop, Shared, State};
+use crate::sources::Sources;
 use crate::status::{ActiveTarget, DroppedTarget, label_map};
-use crate::target::{Discovered, Target};
+use crate::target::Target;
 
 /// How Go writes a time that was never set.
 const NEVER: &str = "0001-01-01T00:00:00Z";
@@ -23,8 +25,9 @@ pub(crate) struct Pool {
     job: Arc<Job>,
     client: Client,
     running: BTreeMap<TargetKey, Running>,
-    dropped: Vec<Labels>,
-    dropped_count: usize,
+    sources: Sources,
+    /// The configuration has the job no more.
+    gone: bool,
 }
 
 /// Two targets with the same URL and the same labels are one. Sorts as a status page lists them.
@@ -61,7 +64,11 @@ impl Running {
             return false;
         }
         self.target = Arc::clone(&orders.target);
-        self.orders.send_replace(orders);
+        self.orders.send_if_modified(|running| {
+            let changes = !running.says_the_same_as(&orders);
+            *running = orders;
+            changes
+        });
         true
     }
 
@@ -73,8 +80,9 @@ impl Running {
 impl Pool {
     pub(crate) fn new(job: Arc<Job>) -> Self {
         let client = fetch::client(&job);
-        let running = BTreeMap::new();
-        Self { job, client, running, dropped: Vec::new(), dropped_count: 0 }
+        let mut sources = Sources::default();
+        sources.remake(&job);
+        Self { job, client, running: BTreeMap::new(), sources, gone: false }
     }
 
     /// Makes the loops those of `job`'s targets; the ones that run already go on without a gap.
@@ -82,8 +90,28 @@ impl Pool {
         if self.job.config.follow_redirects != job.config.follow_redirects {
             self.client = fetch::client(&job);
         }
-        self.job = job;
-        let targets = self.discover();
+        self.gone = false;
+        if *self.job != *job {
+            self.job = job;
+            self.sources.remake(&self.job);
+        }
+        self.follow_sources(shared);
+    }
+
+    /// Makes the loops those of what discovery has found, and of what the configuration lists.
+    pub(crate) fn find(&mut self, found: Vec<Arc<TargetGroup>>, shared: &Arc<Shared>) {
+        if self.gone {
+            return; // discovery was told later than we
+        }
+        self.sources.find(&self.job, found);
+        self.follow_sources(shared);
+    }
+
+    fn follow_sources(&mut self, shared: &Arc<Shared>) {
+        let key =
+            |target: &Target| TargetKey { url: target.url.clone(), labels: target.labels.clone() };
+        let targets: BTreeMap<TargetKey, Arc<Target>> =
+            self.sources.targets().map(|target| (key(target), Arc::clone(target))).collect();
         let limit = self.job.limits.targets.unwrap_or(u64::MAX);
         let targets_above_limit = Some(targets.len()).filter(|count| *count as u64 > limit);
 
@@ -97,7 +125,7 @@ impl Pool {
             let orders = Orders {
                 job: Arc::clone(&self.job),
                 client: self.client.clone(),
-                target: Arc::new(target),
+                target,
                 targets_above_limit,
                 course: Course::Scrape,
             };
@@ -116,8 +144,8 @@ impl Pool {
                 running.change_course(Course::Leave);
             }
         }
-        self.dropped.clear();
-        self.dropped_count = 0;
+        self.gone = true;
+        self.sources = Sources::default();
         self.forget_ended();
     }
 
@@ -140,16 +168,18 @@ impl Pool {
     }
 
     pub(crate) fn dropped_count(&self) -> usize {
-        self.dropped_count
+        self.sources.dropped_count()
     }
 
     pub(crate) fn active_status(&self, external_host: &str) -> impl Iterator<Item = ActiveTarget> {
-        self.active().map(|running| active_status(self.job.name(), running, external_host))
+        self.active().map(|running| active_status(&self.job, running, external_host))
     }
 
     pub(crate) fn dropped_status(&self) -> impl Iterator<Item = DroppedTarget> {
-        self.dropped.iter().map(|discovered| DroppedTarget {
-            discovered_labels: label_map(discovered),
+        let kept = self.job.limits.kept_dropped_targets.unwrap_or(u64::MAX);
+        let kept = usize::try_from(kept).unwrap_or(usize::MAX);
+        self.sources.dropped(&self.job).take(kept).map(|discovered| DroppedTarget {
+            discovered_labels: label_map(&discovered),
             scrape_pool: self.job.name().to_owned(),
         })
     }
@@ -161,48 +191,18 @@ impl Pool {
     fn forget_ended(&mut self) {
         self.running.retain(|_, running| !running.state.lock().ended);
     }
-
-    /// Relabels what the job's configuration lists.
-    fn discover(&mut self) -> BTreeMap<TargetKey, Target> {
-        self.dropped.clear();
-        self.dropped_count = 0;
-        let kept = self.job.limits.kept_dropped_targets.unwrap_or(u64::MAX);
-        let mut targets = BTreeMap::new();
-        for group in &self.job.config.static_configs {
-            for address in &group.targets {
-                match Target::discover(&self.job, address, &group.labels) {
-                    Ok(Discovered::Target(target)) => {
-                        let key =
-                            TargetKey { url: target.url.clone(), labels: target.labels.clone() };
-                        targets.insert(key, *target);
-                    }
-                    Ok(Discovered::Dropped(labels)) => {
-                        self.dropped_count += 1;
-                        if (self.dropped.len() as u64) < kept {
-                            self.dropped.push(labels);
-                        }
-                    }
-                    Err(error) => {
-                        let job = self.job.name();
-                        tracing::error!(job, address, %error, "create a target");
-                    }
-                }
-            }
-        }
-        targets
-    }
 }
 
-fn active_status(pool: &str, running: &Running, external_host: &str) -> ActiveTarget {
+fn active_status(job: &Job, running: &Running, external_host: &str) -> ActiveTarget {
     let target = &running.target;
     let state = running.state.lock();
     let last_scrape = state.last_scrape.and_then(|time| {
         Some(jiff::Timestamp::from_millisecond(time.as_millis()).ok()?.to_string())
     });
     ActiveTarget {
-        discovered_labels: label_map(&target.discovered),
+        discovered_labels: label_map(&target.discovered(job)),
         labels: label_map(&target.labels),
-        scrape_pool: pool.to_owned(),
+        scrape_pool: job.name().to_owned(),
         scrape_url: target.url.to_string(),
         global_url: global_url(&target.url, external_host).to_string(),
         last_error: state.last_error.clone(),

@@ -41,6 +41,16 @@ pub(crate) struct Orders {
     pub(crate) course: Course,
 }
 
+impl Orders {
+    /// A loop that follows these has nothing to do differently under `others`.
+    pub(crate) fn says_the_same_as(&self, others: &Self) -> bool {
+        Arc::ptr_eq(&self.job, &others.job)
+            && Arc::ptr_eq(&self.target, &others.target)
+            && self.targets_above_limit == others.targets_above_limit
+            && self.course == others.course
+    }
+}
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Course {
     Scrape,

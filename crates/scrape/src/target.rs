@@ -1,8 +1,10 @@
 //! A target: where it is scraped, and which labels its series get.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
+use discovery::TargetGroup;
 use model::{Labels, LabelsBuilder, duration};
 use relabel::{Verdict, relabel};
 use url::Url;
@@ -21,8 +23,9 @@ const RESERVED_PREFIX: &str = "__";
 
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Target {
-    /// Before relabelling.
-    pub(crate) discovered: Labels,
+    /// Where it was found: its group, and its position in it.
+    group: Arc<TargetGroup>,
+    position: usize,
     /// What its series get.
     pub(crate) labels: Labels,
     pub(crate) url: Url,
@@ -34,8 +37,8 @@ pub(crate) struct Target {
 #[derive(Debug, PartialEq)]
 pub(crate) enum Discovered {
     Target(Box<Target>),
-    /// Relabelling dropped it; the labels before that.
-    Dropped(Labels),
+    /// Relabelling dropped it.
+    Dropped,
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
@@ -61,16 +64,15 @@ pub(crate) enum TargetError {
 }
 
 impl Target {
-    /// Makes a target from what discovery says of it: its address, and the labels of its group.
+    /// Makes a target of the one that stands at `position` in what discovery has found.
     pub(crate) fn discover(
         job: &Job,
-        address: &str,
-        group: &Labels,
+        group: &Arc<TargetGroup>,
+        position: usize,
     ) -> Result<Discovered, TargetError> {
-        let mut labels = defaults(job, address, group);
-        let discovered = labels.build();
+        let mut labels = unrelabelled(job, group, position);
         if relabel(&job.config.relabel_configs, &mut labels) == Verdict::Drop {
-            return Ok(Discovered::Dropped(discovered));
+            return Ok(Discovered::Dropped);
         }
         let url = url(job, &labels)?;
         let (interval, timeout) = times(&labels)?;
@@ -79,8 +81,13 @@ impl Target {
             labels.set("instance", address);
         }
         labels.retain(|name, _| !name.starts_with(RESERVED_PREFIX));
-        let labels = labels.build();
-        Ok(Discovered::Target(Box::new(Self { discovered, labels, url, interval, timeout })))
+        let (group, labels) = (Arc::clone(group), labels.build());
+        Ok(Discovered::Target(Box::new(Self { group, position, labels, url, interval, timeout })))
+    }
+
+    /// The labels before relabelling.
+    pub(crate) fn discovered(&self, job: &Job) -> Labels {
+        discovered_labels(job, &self.group, self.position)
     }
 
     /// Where in its interval this target is scraped: the same in every run with the same seed.
@@ -89,8 +96,13 @@ impl Target {
     }
 }
 
-/// The labels that relabelling sees: the group's, and the job's where the group has none.
-fn defaults(job: &Job, address: &str, group: &Labels) -> LabelsBuilder {
+/// The labels that relabelling sees.
+pub(crate) fn discovered_labels(job: &Job, group: &TargetGroup, position: usize) -> Labels {
+    unrelabelled(job, group, position).build()
+}
+
+/// The target's labels, the group's where the target has none, and the job's where neither has.
+fn unrelabelled(job: &Job, group: &TargetGroup, position: usize) -> LabelsBuilder {
     let mut labels = LabelsBuilder::default();
     labels
         .set("job", job.name())
@@ -103,10 +115,9 @@ fn defaults(job: &Job, address: &str, group: &Labels) -> LabelsBuilder {
             labels.set(format!("{PARAM_PREFIX}{name}"), first.as_str());
         }
     }
-    for (name, value) in group {
+    for (name, value) in group.labels.iter().chain(&group.targets[position]) {
         labels.set(name, value);
     }
-    labels.set(ADDRESS, address);
     labels
 }
 

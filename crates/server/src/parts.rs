@@ -1,9 +1,9 @@
 //! The parts of a server, in the order in which data flows through them.
 //!
 //! ```text
-//! scrape  ─┐              ┌─► api, federate, fleet
-//! receive ─┴─► storage ───┼─► rules ─► storage; alerts ─► notifier
-//!                         └─► senders: what was appended ─► the next tier
+//! discovery ─► scrape  ─┐              ┌─► api, federate, fleet
+//!              receive ─┴─► storage ───┼─► rules ─► storage; alerts ─► notifier
+//!                                      └─► senders: what was appended ─► the next tier
 //! ```
 
 use std::num::NonZeroUsize;
@@ -12,6 +12,7 @@ use std::time::Duration;
 
 use anyhow::Context as _;
 use axum::Router;
+use discovery::TargetGroup;
 use model::{Alert, Labels};
 use prometheus::Registry;
 use promql::{Engine, EngineOptions};
@@ -27,7 +28,8 @@ use crate::routes::now;
 pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
     pub(crate) engine: Engine,
-    pub(crate) scrape: scrape::Manager,
+    discovery: discovery::Manager,
+    pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: rules::Manager,
     pub(crate) notifier: Arc<alerts::Notifier>,
     pub(crate) senders: remote::Senders,
@@ -48,6 +50,15 @@ impl rules::Notify for ToAlertmanagers {
     }
 }
 
+/// What is discovered for a job goes to its targets.
+struct ToScrape(Arc<scrape::Manager>);
+
+impl discovery::Receive for ToScrape {
+    fn receive(&self, job: &str, groups: Vec<Arc<TargetGroup>>) {
+        self.0.find(job, groups);
+    }
+}
+
 impl Parts {
     /// Opens the storage and makes the parts, none of which does anything before [`Parts::apply`].
     pub(crate) async fn open(
@@ -65,11 +76,15 @@ impl Parts {
             subquery_step: config.global.evaluation_interval,
             ..EngineOptions::default()
         });
-        let scrape = scrape::Manager::new(
+        let scrape = Arc::new(scrape::Manager::new(
             Arc::clone(&db) as _,
             Arc::new(now),
             scrape_options(),
             scrape::Metrics::register(registry)?,
+        ));
+        let discovery = discovery::Manager::new(
+            Arc::new(ToScrape(Arc::clone(&scrape))),
+            discovery::Metrics::register(registry)?,
         );
         let notifier = Arc::new(alerts::Notifier::new(
             flags.notification_queue_alerts,
@@ -99,6 +114,7 @@ impl Parts {
         Ok(Self {
             db,
             engine,
+            discovery,
             scrape,
             rules,
             notifier,
@@ -126,7 +142,12 @@ impl Parts {
         self.notifier.apply(config.alerting, external_labels.clone());
         self.external_labels.send_replace(external_labels.clone());
         self.rules.apply(config.rule_groups, settings);
+        let discoveries = config.scrape_jobs.iter();
+        let discoveries =
+            discoveries.map(|job| (job.name().to_owned(), job.discoveries().to_vec()));
+        let discoveries = discoveries.collect();
         self.scrape.apply(config.scrape_jobs);
+        self.discovery.apply(discoveries);
         Ok(())
     }
 
@@ -146,6 +167,7 @@ impl Parts {
 
     /// Ends what feeds the storage on its own.
     pub(crate) async fn stop_input(&self) {
+        self.discovery.shutdown().await;
         self.scrape.shutdown().await;
         self.rules.shutdown().await;
     }

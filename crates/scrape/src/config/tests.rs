@@ -37,6 +37,7 @@ fn what_is_not_written_is_as_in_prometheus() {
             credentials: None,
             limits: Limits::default(),
             static_configs: vec![],
+            discoveries: vec![],
             relabel_configs: vec![],
             metric_relabel_configs: vec![],
         }
@@ -56,6 +57,7 @@ fn everything_that_is_written_is_read() {
          label_value_length_limit: 4\ntarget_limit: 5\nkeep_dropped_targets: 0\n\
          scrape_native_histograms: false\nmetric_name_validation_scheme: utf8\n\
          static_configs:\n- targets: ['a:1', 'b:2']\n  labels: {zone: z, none: ''}\n- targets: []\n\
+         file_sd_configs: [{files: [a.json]}]\nhttp_sd_configs: [{url: http://host/}]\n\
          relabel_configs: [{action: keep}]\nmetric_relabel_configs: [{action: drop}, {action: keep}]",
     );
     let config = config.unwrap();
@@ -81,6 +83,9 @@ fn everything_that_is_written_is_read() {
     );
     assert_eq!(config.static_configs[0].targets, ["a:1", "b:2"]);
     assert_eq!(config.static_configs[0].labels.to_string(), r#"{zone="z"}"#);
+    let [discovery::Config::File(_), discovery::Config::Http(_)] = &config.discoveries[..] else {
+        panic!("{:?}", config.discoveries);
+    };
     assert_eq!((config.relabel_configs.len(), config.metric_relabel_configs.len()), (1, 2));
 }
 
@@ -94,8 +99,8 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
     check("job_names: x", "scrape_configs[0]: unknown field `job_names`");
     check("job_names: x", "at line 3 column 5");
     check(
-        "honor_labels: true\nkubernetes_sd_configs: [{role: node}]",
-        "scrape_configs[0].kubernetes_sd_configs: not supported yet at line 4 column",
+        "honor_labels: true\nconsul_sd_configs: [{server: host}]",
+        "scrape_configs[0].consul_sd_configs: not supported yet at line 4 column",
     );
     check("tls_config: {}", "tls_config: not supported yet");
     check("scheme: https", r#"scheme: "https" is not supported yet, only "http" is"#);
@@ -113,6 +118,8 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
     check("sample_limit: -1", "sample_limit: invalid type: integer `-1`");
     check("static_configs: [{targets: ['http://a']}]", r#""http://a" is not a valid hostname"#);
     check("static_configs: [{labels: {'': x}}]", "a label name is empty");
+    check("file_sd_configs: [{files: [a.txt]}]", r#"path name "a.txt" is not valid"#);
+    check("http_sd_configs: [{url: ''}]", "http_sd_configs: URL is missing at line 3");
     check("static_configs: [{target: a}]", "static_configs[0]: unknown field `target`");
     check("relabel_configs: [{action: x}]", r#"relabel_configs: unknown relabel action "x""#);
     check("relabel_configs: [{regex: '('}]", "requires 'target_label' value");
@@ -131,7 +138,9 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
 
 #[test]
 fn files_are_looked_for_where_the_configuration_is() {
-    let mut config = read("bearer_token_file: token").unwrap();
+    let mut config =
+        read("bearer_token_file: token\nfile_sd_configs: [{files: [x.json]}]").unwrap();
     config.set_directory(Path::new("/etc/watershed"));
     assert!(format!("{:?}", config.credentials).contains("/etc/watershed/token"));
+    assert!(format!("{:?}", config.discoveries).contains("/etc/watershed/x.json"));
 }

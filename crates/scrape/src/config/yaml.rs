@@ -5,13 +5,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
+use discovery::{FileConfig, HttpConfig, StaticConfig};
 use model::size::SizeError;
-use model::{Labels, Unsupported, duration, size};
+use model::{Unsupported, duration, size};
 use relabel::RelabelStep;
-use serde::de::Error as _;
-use serde::{Deserialize, Deserializer};
+use serde::Deserialize;
 
-use super::{Limits, Protocol, ScrapeConfig, StaticConfig};
+use super::{Limits, Protocol, ScrapeConfig};
 
 #[derive(Debug, thiserror::Error)]
 pub(super) enum ConfigError {
@@ -33,10 +33,6 @@ pub(super) enum ConfigError {
         "at most one of basic_auth, authorization, bearer_token & bearer_token_file must be configured"
     )]
     TwoCredentials,
-    #[error("static_configs: labels: a label name is empty")]
-    LabelName,
-    #[error("static_configs: targets: {0:?} is not a valid hostname")]
-    Address(String),
     #[error("body_size_limit: {0}")]
     Size(#[from] SizeError),
 }
@@ -75,6 +71,8 @@ pub(super) struct ScrapeConfigYaml {
     target_limit: Option<u64>,
     keep_dropped_targets: Option<u64>,
     static_configs: Option<Vec<StaticConfig>>,
+    file_sd_configs: Option<Vec<FileConfig>>,
+    http_sd_configs: Option<Vec<HttpConfig>>,
     relabel_configs: Option<Vec<RelabelStep>>,
     metric_relabel_configs: Option<Vec<RelabelStep>>,
 
@@ -128,14 +126,10 @@ pub(super) struct ScrapeConfigYaml {
     _ec2_sd_configs: Unsupported,
     #[serde(default, rename = "eureka_sd_configs")]
     _eureka_sd_configs: Unsupported,
-    #[serde(default, rename = "file_sd_configs")]
-    _file_sd_configs: Unsupported,
     #[serde(default, rename = "gce_sd_configs")]
     _gce_sd_configs: Unsupported,
     #[serde(default, rename = "hetzner_sd_configs")]
     _hetzner_sd_configs: Unsupported,
-    #[serde(default, rename = "http_sd_configs")]
-    _http_sd_configs: Unsupported,
     #[serde(default, rename = "ionos_sd_configs")]
     _ionos_sd_configs: Unsupported,
     #[serde(default, rename = "kubernetes_sd_configs")]
@@ -178,6 +172,8 @@ impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
     fn try_from(yaml: ScrapeConfigYaml) -> Result<Self, ConfigError> {
         yaml.check()?;
         let limits = yaml.limits()?;
+        let file = yaml.file_sd_configs.into_iter().flatten().map(discovery::Config::File);
+        let http = yaml.http_sd_configs.into_iter().flatten().map(discovery::Config::Http);
         Ok(Self {
             limits,
             credentials: credentials(
@@ -200,6 +196,7 @@ impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
             enable_compression: yaml.enable_compression.unwrap_or(true),
             follow_redirects: yaml.follow_redirects.unwrap_or(true),
             static_configs: yaml.static_configs.unwrap_or_default(),
+            discoveries: file.chain(http).collect(),
             relabel_configs: yaml.relabel_configs.unwrap_or_default(),
             metric_relabel_configs: yaml.metric_relabel_configs.unwrap_or_default(),
         })
@@ -265,39 +262,4 @@ fn credentials(
         (Some(_), Some(_)) => Err(ConfigError::TwoCredentials),
         (other, bearer) => Ok(other.or(bearer)),
     }
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticConfigYaml {
-    targets: Option<Vec<String>>,
-    labels: Option<BTreeMap<String, String>>,
-}
-
-impl<'de> Deserialize<'de> for StaticConfig {
-    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        Self::try_from(StaticConfigYaml::deserialize(from)?).map_err(D::Error::custom)
-    }
-}
-
-impl TryFrom<StaticConfigYaml> for StaticConfig {
-    type Error = ConfigError;
-
-    fn try_from(yaml: StaticConfigYaml) -> Result<Self, ConfigError> {
-        let targets = yaml.targets.unwrap_or_default();
-        if let Some(bad) = targets.iter().find(|target| !is_address(target)) {
-            return Err(ConfigError::Address(bad.clone()));
-        }
-        let labels = yaml.labels.unwrap_or_default();
-        if labels.contains_key("") {
-            return Err(ConfigError::LabelName);
-        }
-        let labels: Labels = labels.into_iter().collect();
-        Ok(Self { targets, labels })
-    }
-}
-
-/// Prometheus refuses no more than a slash: most likely a URL is there instead of an address.
-pub(crate) fn is_address(text: &str) -> bool {
-    !text.contains('/')
 }

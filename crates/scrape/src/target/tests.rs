@@ -1,14 +1,23 @@
 use super::*;
 use crate::tests::job;
 
+/// A group of one target.
+fn found(address: &str, labels: &[(&str, &str)]) -> Arc<TargetGroup> {
+    Arc::new(TargetGroup {
+        source: "test".into(),
+        targets: vec![Labels::from_iter([(ADDRESS, address)])],
+        labels: labels.iter().copied().collect(),
+    })
+}
+
 fn discover(yaml: &str, address: &str, group: &[(&str, &str)]) -> String {
-    let group: Labels = group.iter().copied().collect();
-    match Target::discover(&job(yaml), address, &group) {
+    let (job, group) = (job(yaml), found(address, group));
+    match Target::discover(&job, &group, 0) {
         Ok(Discovered::Target(target)) => {
             let times = (target.interval.as_millis(), target.timeout.as_millis());
             format!("{} {} {times:?}", target.url, target.labels)
         }
-        Ok(Discovered::Dropped(labels)) => format!("dropped {labels}"),
+        Ok(Discovered::Dropped) => format!("dropped {}", discovered_labels(&job, &group, 0)),
         Err(error) => format!("error: {error}"),
     }
 }
@@ -36,6 +45,11 @@ fn targets_are_made_of_configuration_group_and_relabelling() {
          - {source_labels: [__meta_x], target_label: x}",
         &[("__meta_x", "m")],
         r#"http://other:1/m?x=new&x=2&z=added {instance="other:1", job="test", x="m"} (2000, 500)"#,
+    );
+    check(
+        "",
+        &[(ADDRESS, "group:1"), ("__scheme__", "http"), ("__metrics_path__", "/own")],
+        r#"http://host:9100/own {instance="host:9100", job="test"} (60000, 10000)"#,
     );
     check(
         "relabel_configs: [{action: drop, source_labels: [zone], regex: z}]",
@@ -72,7 +86,7 @@ fn targets_that_cannot_be_scraped_are_errors() {
 
 #[test]
 fn offsets_differ_between_targets_and_between_seeds() {
-    let target = |address: &str| match Target::discover(&job(""), address, &Labels::empty()) {
+    let target = |address: &str| match Target::discover(&job(""), &found(address, &[]), 0) {
         Ok(Discovered::Target(target)) => *target,
         other => panic!("{other:?}"),
     };

@@ -38,8 +38,9 @@ impl Bench {
 
     pub(super) fn of_target(address: &str, config: &str) -> Self {
         let job = job(config);
-        let group = job.config.static_configs.first().map(|group| group.labels.clone());
-        let target = Target::discover(&job, address, &group.unwrap_or_default()).unwrap();
+        let mut listed = job.config.static_configs.first().cloned().unwrap_or_default();
+        listed.targets = vec![address.to_owned()];
+        let target = Target::discover(&job, &listed.group(0), 0).unwrap();
         let Discovered::Target(target) = target else { panic!("dropped") };
         let (store, registry) = (Store::default(), Registry::new());
         let shared = Shared {

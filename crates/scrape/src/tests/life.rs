@@ -3,7 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use model::{Timestamp, is_stale};
+use discovery::TargetGroup;
+use model::{Labels, Timestamp, is_stale};
 use prometheus::Registry;
 use serde_yaml_ng::Value;
 
@@ -171,6 +172,36 @@ async fn too_many_targets_all_fail_until_they_are_fewer() {
     assert!(manager.status().active_targets.iter().any(|target| target.last_error == expect));
     apply(&manager, &format!("[{{job_name: j, target_limit: 2, INTERVAL, {targets}}}]"));
     eventually(|| !store.samples("a").is_empty()).await;
+    manager.shutdown().await;
+}
+
+#[tokio::test]
+async fn discovered_targets_come_and_go_without_a_reload() {
+    let (store, stays) = (Store::default(), Server::start(Answer::text("a 1\n")).await);
+    let goes = Server::start(Answer::text("b 1\n")).await;
+    let manager = manager(&store);
+    let found = |server: &Server| {
+        let target = Labels::from_iter([("__address__", server.address.to_string())]);
+        let source = server.address.to_string().into();
+        Arc::new(TargetGroup { source, targets: vec![target], labels: Labels::empty() })
+    };
+    apply(&manager, "[{job_name: j, INTERVAL}]");
+    let (stays, goes) = (found(&stays), found(&goes));
+    manager.find("j", vec![Arc::clone(&stays), goes]);
+    eventually(|| !store.samples("a").is_empty() && !store.samples("b").is_empty()).await;
+    manager.find("j", vec![Arc::clone(&stays)]);
+    let ended = |name: &str| store.samples(name).iter().filter(|s| is_stale(s.value)).count();
+    eventually(|| ended("b") == 1).await;
+    assert_eq!((ended("a"), manager.status().active_targets.len()), (0, 1));
+
+    apply(&manager, "[{job_name: j, INTERVAL, sample_limit: 9}]");
+    assert_eq!(manager.status().active_targets.len(), 1, "a reload keeps what was found");
+    apply(&manager, "[]");
+    manager.find("j", vec![stays]);
+    assert!(
+        manager.status().active_targets.is_empty(),
+        "the job is gone, whatever is found for it"
+    );
     manager.shutdown().await;
 }
 

@@ -1,0 +1,34 @@
+//! One entry of any of the `…_sd_configs`.
+
+use std::path::Path;
+
+use tokio::task::JoinHandle;
+
+use crate::feed::Feed;
+use crate::metrics::Metrics;
+use crate::{FileConfig, HttpConfig, file, http};
+
+/// Equal entries find the same, and share one provider.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Config {
+    File(FileConfig),
+    Http(HttpConfig),
+}
+
+impl Config {
+    /// Makes relative file names start at `directory`, the configuration file's.
+    pub fn set_directory(&mut self, directory: &Path) {
+        match self {
+            Self::File(config) => config.set_directory(directory),
+            Self::Http(config) => config.set_directory(directory),
+        }
+    }
+
+    /// Starts looking, and tells `feed` what there is until the task is aborted.
+    pub(crate) fn start(&self, feed: Feed, metrics: Metrics) -> JoinHandle<()> {
+        match self.clone() {
+            Self::File(config) => tokio::spawn(file::run(config, feed, metrics)),
+            Self::Http(config) => tokio::spawn(http::run(config, feed, metrics)),
+        }
+    }
+}

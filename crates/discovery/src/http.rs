@@ -1,0 +1,175 @@
+//! `http_sd_configs`: groups that a web server gives.
+//!
+//! - HTTP-1: an answer is taken whole or not at all, and is bounded before it is kept.
+//! - Source: Prometheus `discovery/http/http.go`, `docs/http_sd.md`.
+
+use std::path::Path;
+use std::time::Duration;
+
+use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
+use reqwest::StatusCode;
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use serde::Deserialize;
+use url::Url;
+
+use crate::TargetGroup;
+use crate::access::{self, Access, AccessError};
+use crate::feed::Feed;
+use crate::group_list::GroupList;
+use crate::metrics::Metrics;
+use crate::refresh::{self, Ask};
+
+const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
+const BODY_BYTES_MAX: usize = 64 << 20;
+const INTERVAL_HEADER: &str = "X-Prometheus-Refresh-Interval-Seconds";
+const ORIGIN: &str = "__meta_url";
+
+/// An entry of `http_sd_configs`.
+#[derive(Clone, Debug, PartialEq, Deserialize)]
+#[serde(try_from = "HttpConfigYaml")]
+pub struct HttpConfig {
+    url: Url,
+    refresh_interval: Duration,
+    access: Access,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HttpConfigError {
+    #[error("URL is missing")]
+    NoUrl,
+    #[error("url: {0:?}: {1}")]
+    Url(String, url::ParseError),
+    #[error("URL scheme must be 'http' or 'https'")]
+    Scheme,
+    #[error("refresh_interval: must be more than 0")]
+    ZeroInterval,
+    #[error("{0}")]
+    Credentials(String),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct HttpConfigYaml {
+    #[serde(default)]
+    url: String,
+    #[serde(default, with = "model::duration::text::optional")]
+    refresh_interval: Option<Duration>,
+    basic_auth: Option<BasicAuthYaml>,
+    authorization: Option<AuthorizationYaml>,
+    follow_redirects: Option<bool>,
+}
+
+impl TryFrom<HttpConfigYaml> for HttpConfig {
+    type Error = HttpConfigError;
+
+    fn try_from(yaml: HttpConfigYaml) -> Result<Self, HttpConfigError> {
+        if yaml.url.is_empty() {
+            return Err(HttpConfigError::NoUrl);
+        }
+        let url = Url::parse(&yaml.url).map_err(|error| HttpConfigError::Url(yaml.url, error))?;
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(HttpConfigError::Scheme);
+        }
+        let refresh_interval = yaml.refresh_interval.unwrap_or(DEFAULT_REFRESH_INTERVAL);
+        if refresh_interval.is_zero() {
+            return Err(HttpConfigError::ZeroInterval);
+        }
+        let credentials = Credentials::from_yaml(yaml.basic_auth, yaml.authorization);
+        let access = Access {
+            credentials: credentials.map_err(HttpConfigError::Credentials)?,
+            follow_redirects: yaml.follow_redirects.unwrap_or(true),
+        };
+        Ok(Self { url, refresh_interval, access })
+    }
+}
+
+impl HttpConfig {
+    pub(crate) fn set_directory(&mut self, directory: &Path) {
+        self.access.set_directory(directory);
+    }
+}
+
+pub(crate) async fn run(config: HttpConfig, feed: Feed, metrics: Metrics) {
+    let (interval, client) = (config.refresh_interval, config.access.client());
+    refresh::run("http", Server { config, client }, interval, feed, metrics).await;
+}
+
+struct Server {
+    config: HttpConfig,
+    client: reqwest::Client,
+}
+
+#[derive(Debug, thiserror::Error)]
+enum HttpError {
+    #[error("{url}: {reason}")]
+    Access { url: Url, reason: AccessError },
+    #[error("{url}: no answer within {}", model::duration::format(*.limit))]
+    Timeout { url: Url, limit: Duration },
+    #[error("{url}: server returned HTTP status {status}")]
+    Status { url: Url, status: StatusCode },
+    #[error("{url}: unsupported content type {content_type:?}")]
+    ContentType { url: Url, content_type: String },
+    #[error("{url}: {reason}")]
+    Json { url: Url, reason: serde_json::Error },
+}
+
+impl Ask for Server {
+    type Error = HttpError;
+
+    /// Gives up when it would be time to ask again.
+    async fn ask(&mut self) -> Result<Vec<TargetGroup>, HttpError> {
+        let limit = self.config.refresh_interval;
+        match tokio::time::timeout(limit, self.get()).await {
+            Ok(answer) => answer,
+            Err(_) => Err(HttpError::Timeout { url: self.shown(), limit }),
+        }
+    }
+}
+
+impl Server {
+    async fn get(&self) -> Result<Vec<TargetGroup>, HttpError> {
+        let url = || self.shown();
+        let failed = |reason| HttpError::Access { url: url(), reason };
+        let interval = self.config.refresh_interval.as_secs_f64().to_string();
+        let request = self
+            .client
+            .get(self.config.url.clone())
+            .header(ACCEPT, "application/json")
+            .header(INTERVAL_HEADER, interval);
+        let response = self.config.access.send(request).await.map_err(failed)?;
+        let status = response.status();
+        if status != StatusCode::OK {
+            return Err(HttpError::Status { url: url(), status });
+        }
+        check_content_type(response.headers())
+            .map_err(|content_type| HttpError::ContentType { url: url(), content_type })?;
+        let body = access::body(response, BODY_BYTES_MAX).await.map_err(failed)?;
+        let list: GroupList = serde_json::from_slice(&body)
+            .map_err(|reason| HttpError::Json { url: url(), reason })?;
+        Ok(list.into_groups(self.config.url.as_str(), ORIGIN))
+    }
+
+    /// The URL without what might be secret in it.
+    fn shown(&self) -> Url {
+        let mut url = self.config.url.clone();
+        if url.password().is_some() {
+            // Of a URL with a host, as this one is, a password can be set.
+            let _ = url.set_password(Some("xxxxx"));
+        }
+        url
+    }
+}
+
+/// JSON, in UTF-8 if anything is said of that.
+fn check_content_type(headers: &HeaderMap) -> Result<(), String> {
+    let text = headers.get(CONTENT_TYPE).map_or(&b""[..], |value| value.as_bytes());
+    let text = String::from_utf8_lossy(text);
+    let squeezed = text.trim().to_ascii_lowercase().replace(' ', "");
+    match squeezed.as_str() {
+        "application/json" | "application/json;charset=utf-8" => Ok(()),
+        _ => Err(text.into_owned()),
+    }
+}
+
+#[cfg(test)]
+mod tests;
