@@ -20,6 +20,7 @@ mod kind;
 mod queue;
 mod series;
 mod source;
+mod symbols;
 
 use std::collections::HashMap;
 use std::io;
@@ -34,7 +35,7 @@ use tokio_util::sync::CancellationToken;
 use tsdb::Db;
 
 pub use crate::send::config::{
-    ConfigError, MetadataConfig, QueueConfig, RemoteWriteConfig, shared_name,
+    ConfigError, MetadataConfig, Protocol, QueueConfig, RemoteWriteConfig, shared_name,
 };
 
 use crate::metrics::SendMetrics;

@@ -223,7 +223,7 @@ impl DestinationMetrics {
         let outcome = match reply {
             Reply::Delivered { .. } => 0,
             Reply::Refused { .. } => 1,
-            Reply::Retry { .. } => 2,
+            Reply::Retry { .. } | Reply::Unsupported { .. } => 2,
         };
         self.requests[outcome].inc();
         self.duration.observe(took.as_secs_f64());

@@ -2,6 +2,8 @@
 //!
 //! - CLIENT-1: 5xx, 408, no answer, and 429 (unless configured otherwise) are sent again; every other
 //!   refusal is final. Source: Prometheus' remote write specification 1.0, "Retries & Backoff".
+//! - CLIENT-2: who answers a 2.0 message with 415, or takes it and does not say how much of it was
+//!   written, as 2.0 demands, knows 1.0 only, and has nothing of that message.
 
 use std::time::Duration;
 
@@ -13,7 +15,7 @@ use reqwest::Response;
 use crate::clock;
 use crate::receive::{EXEMPLARS_WRITTEN, HISTOGRAMS_WRITTEN, SAMPLES_WRITTEN};
 use crate::send::backoff::retry_after;
-use crate::send::config::RemoteWriteConfig;
+use crate::send::config::{Protocol, RemoteWriteConfig};
 use crate::send::kind::{Counts, Kind};
 
 /// This much of an answer's text is kept for the log.
@@ -39,6 +41,10 @@ pub(crate) enum Reply {
         after: Option<Duration>,
         why: String,
     },
+    /// The destination does not speak remote write 2.0.
+    Unsupported {
+        why: String,
+    },
 }
 
 /// How many of each kind the destination says that it has stored, where it does.
@@ -57,6 +63,11 @@ impl Written {
         }))
     }
 
+    /// Whether the destination speaks of any kind.
+    fn is_said(self) -> bool {
+        self.0.iter().any(Option::is_some)
+    }
+
     /// What is delivered of `sent`; `unsaid` is, of what the destination does not speak of.
     pub(super) fn delivered(self, sent: Counts, unsaid: Counts) -> Counts {
         let said = |kind| self.0[kind as usize].unwrap_or_else(|| unsaid.get(kind));
@@ -73,20 +84,26 @@ impl Client {
         Ok(Self { http, config })
     }
 
-    pub(super) async fn post(&self, body: Bytes) -> Reply {
-        match self.send(body).await {
-            Ok(response) => self.judge(response).await,
+    pub(super) async fn post(&self, protocol: Protocol, body: Bytes) -> Reply {
+        match self.send(protocol, body).await {
+            Ok(response) => self.judge(protocol, response).await,
             Err(why) => Reply::Retry { after: None, why },
         }
     }
 
-    async fn send(&self, body: Bytes) -> Result<Response, String> {
+    async fn send(&self, protocol: Protocol, body: Bytes) -> Result<Response, String> {
+        let (content_type, version) = match protocol {
+            Protocol::V1 => ("application/x-protobuf", "0.1.0"),
+            Protocol::V2 => {
+                ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0")
+            }
+        };
         let mut request = self
             .http
             .post(self.config.url.clone())
-            .header("Content-Type", "application/x-protobuf")
+            .header("Content-Type", content_type)
             .header("Content-Encoding", "snappy")
-            .header("X-Prometheus-Remote-Write-Version", "0.1.0");
+            .header("X-Prometheus-Remote-Write-Version", version);
         for (name, value) in &self.config.headers {
             request = request.header(name, value);
         }
@@ -97,15 +114,23 @@ impl Client {
         request.body(body).send().await.map_err(|error| chain(&error))
     }
 
-    async fn judge(&self, mut response: Response) -> Reply {
+    async fn judge(&self, protocol: Protocol, mut response: Response) -> Reply {
         let status = response.status();
         let written = Written::read(response.headers());
         if status.is_success() {
-            return Reply::Delivered { written };
+            return match protocol {
+                Protocol::V2 if !written.is_said() => Reply::Unsupported {
+                    why: format!("{status} without a word on what was written"),
+                },
+                _ => Reply::Delivered { written },
+            };
         }
         let after = response.headers().get(RETRY_AFTER).and_then(|after| after.to_str().ok());
         let after = after.and_then(|text| retry_after(text, clock::now()));
         let why = format!("{status}: {}", text(&mut response).await);
+        if status == StatusCode::UNSUPPORTED_MEDIA_TYPE && protocol == Protocol::V2 {
+            return Reply::Unsupported { why };
+        }
         let again = match status {
             StatusCode::TOO_MANY_REQUESTS => self.config.queue.retry_on_http_429,
             StatusCode::REQUEST_TIMEOUT => true,

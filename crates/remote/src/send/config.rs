@@ -33,6 +33,18 @@ pub struct RemoteWriteConfig {
     pub metadata: Option<MetadataConfig>,
     pub send_exemplars: bool,
     pub send_native_histograms: bool,
+    /// What is tried first.
+    pub protocol: Protocol,
+}
+
+/// The versions of remote write, by the names of their messages.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+pub enum Protocol {
+    #[default]
+    #[serde(rename = "prometheus.WriteRequest")]
+    V1,
+    #[serde(rename = "io.prometheus.write.v2.Request")]
+    V2,
 }
 
 impl RemoteWriteConfig {
@@ -125,7 +137,8 @@ struct RemoteWriteYaml {
     send_exemplars: bool,
     #[serde(default)]
     send_native_histograms: bool,
-    protobuf_message: Option<String>,
+    #[serde(default)]
+    protobuf_message: Protocol,
     // Prometheus has these too; a file that uses one must not seem to work.
     #[serde(default, rename = "sigv4")]
     _sigv4: Unsupported,
@@ -214,8 +227,8 @@ impl TryFrom<RemoteWriteYaml> for RemoteWriteConfig {
     type Error = ConfigError;
 
     fn try_from(yaml: RemoteWriteYaml) -> Result<Self, ConfigError> {
-        if let Some(key) = yaml.unsupported() {
-            return Err(ConfigError::NotSupported(key));
+        if !yaml.follow_redirects {
+            return Err(ConfigError::NotSupported("follow_redirects: false"));
         }
         let url = Url::parse(&yaml.url)
             .map_err(|error| ConfigError::Url(format!("{:?}: {error}", yaml.url)))?;
@@ -241,21 +254,8 @@ impl TryFrom<RemoteWriteYaml> for RemoteWriteConfig {
             metadata: yaml.metadata_config.resolve()?,
             send_exemplars: yaml.send_exemplars,
             send_native_histograms: yaml.send_native_histograms,
+            protocol: yaml.protobuf_message,
         })
-    }
-}
-
-impl RemoteWriteYaml {
-    fn unsupported(&self) -> Option<&'static str> {
-        let v1 = "prometheus.WriteRequest";
-        let set = [
-            ("follow_redirects: false", !self.follow_redirects),
-            (
-                "protobuf_message other than prometheus.WriteRequest",
-                self.protobuf_message.as_deref().is_some_and(|message| message != v1),
-            ),
-        ];
-        set.into_iter().find_map(|(key, is_set)| is_set.then_some(key))
     }
 }
 

@@ -21,12 +21,13 @@ use crate::clock;
 use crate::metrics::DestinationMetrics;
 use crate::send::SendError;
 use crate::send::client::{Client, Reply};
-use crate::send::config::RemoteWriteConfig;
+use crate::send::config::{Protocol, RemoteWriteConfig};
 use crate::send::cursor::{Cursor, Stored};
 use crate::send::encode;
 use crate::send::kind::Counts;
 use crate::send::queue::{Answer, Queue, RequestId, counts};
 use crate::send::source::{Chunk, Source, Work, compress};
+use crate::send::symbols::Symbols;
 
 /// Commits that come closer together than this are read together.
 const READ_PAUSE: Duration = Duration::from_millis(20);
@@ -59,6 +60,10 @@ pub(super) struct Destination {
     /// Compressed requests that are not settled.
     bodies: FxHashMap<RequestId, Bytes>,
     message: Vec<u8>,
+    /// 1.0 once the destination turned out to know nothing else.
+    protocol: Protocol,
+    symbols: Symbols,
+    writer: encode::v2::Writer,
     caught_up: bool,
     read_not_before: Instant,
     newest_read: Option<Timestamp>,
@@ -93,7 +98,7 @@ impl Prepared {
 
 #[derive(Clone, Copy, Debug)]
 enum Posted {
-    Samples(RequestId),
+    Samples(RequestId, Protocol),
     Metadata,
 }
 
@@ -141,7 +146,9 @@ impl Destination {
         let mut ticks = interval(TICK);
         ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let now = Instant::now();
-        let source = Source::new(Arc::clone(&db), start, &config, external_labels);
+        let symbols = Symbols::default();
+        let source =
+            Source::new(Arc::clone(&db), start, &config, external_labels, Arc::clone(&symbols));
         Self {
             source: Some(Box::new(source)),
             queue: Queue::new(config.queue.clone(), start),
@@ -159,6 +166,9 @@ impl Destination {
             posting: FuturesUnordered::new(),
             bodies: FxHashMap::default(),
             message: Vec::new(),
+            protocol: config.protocol,
+            symbols,
+            writer: encode::v2::Writer::default(),
             caught_up: false,
             read_not_before: now,
             newest_read: None,
@@ -241,8 +251,10 @@ impl Destination {
             self.idle_round_due = now + IDLE_ROUND;
             source.forget_idle_series();
         }
+        let protocol = self.protocol;
         self.working = Some(spawn_blocking(move || {
-            let work = if describe { source.describe() } else { source.read() };
+            source.speak(protocol);
+            let work = if describe { source.describe(protocol) } else { source.read() };
             (source, work)
         }));
     }
@@ -282,14 +294,18 @@ impl Destination {
                     body.clone()
                 }
                 None => {
-                    self.message.clear();
-                    encode::write_request(&mut self.message, entries);
-                    let body = compress(&self.message);
+                    let (out, symbols) = (&mut self.message, &self.symbols.read());
+                    out.clear();
+                    match self.protocol {
+                        Protocol::V1 => encode::v1::write_request(out, entries, symbols),
+                        Protocol::V2 => self.writer.write_request(out, entries, symbols),
+                    }
+                    let body = compress(out);
                     self.bodies.insert(id, body.clone());
                     body
                 }
             };
-            self.post(Posted::Samples(id), body);
+            self.post(Posted::Samples(id, self.protocol), body);
         }
         self.metrics.queue(&self.queue);
     }
@@ -297,9 +313,13 @@ impl Destination {
     fn post(&mut self, posted: Posted, body: Bytes) {
         self.metrics.bytes.inc_by(body.len() as u64);
         let client = Arc::clone(&self.client);
+        let protocol = match posted {
+            Posted::Samples(_, protocol) => protocol,
+            Posted::Metadata => Protocol::V1,
+        };
         self.posting.push(Box::pin(async move {
             let start = Instant::now();
-            let reply = client.post(body).await;
+            let reply = client.post(protocol, body).await;
             (posted, reply, start.elapsed())
         }));
     }
@@ -307,12 +327,12 @@ impl Destination {
     fn answered(&mut self, posted: Posted, reply: Reply, took: Duration) {
         self.metrics.answered(&reply, took);
         match posted {
-            Posted::Samples(id) => self.samples_answered(id, reply),
+            Posted::Samples(id, _) => self.samples_answered(id, reply),
             Posted::Metadata => match reply {
                 Reply::Delivered { .. } => {}
-                Reply::Refused { why, .. } | Reply::Retry { why, .. } => {
-                    self.problem(format!("metadata: {why}"));
-                }
+                Reply::Refused { why, .. }
+                | Reply::Retry { why, .. }
+                | Reply::Unsupported { why } => self.problem(format!("metadata: {why}")),
             },
         }
     }
@@ -326,6 +346,10 @@ impl Destination {
                 (Answer::Settled, written.delivered(sent, Counts::default()), Some(why))
             }
             Reply::Retry { after, why } => (Answer::Retry { after }, Counts::default(), Some(why)),
+            Reply::Unsupported { why } => {
+                self.fall_back();
+                (Answer::Retry { after: None }, Counts::default(), Some(why))
+            }
         };
         if let Some(entries) = self.queue.answered(id, answer, now, jitter) {
             self.bodies.remove(&id);
@@ -335,6 +359,16 @@ impl Destination {
         match why {
             Some(why) => self.problem(why),
             None => self.last_problem = None,
+        }
+    }
+
+    /// What is to be sent again, and what follows, is sent as 1.0.
+    fn fall_back(&mut self) {
+        if self.protocol == Protocol::V2 {
+            tracing::info!(remote = self.name, "falls back to remote write 1.0");
+            self.protocol = Protocol::V1;
+            self.bodies.clear();
+            self.metadata_due = Instant::now();
         }
     }
 

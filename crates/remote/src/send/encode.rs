@@ -1,80 +1,23 @@
-//! Writes remote write 1.0 messages straight into a buffer.
+//! Writes messages straight into a buffer.
 //!
-//! - ENCODE-1: prost reads back exactly what was put in, in order. Schema:
-//!   `proto/prometheus/remote.proto`.
+//! - ENCODE-1: prost reads back exactly what was put in, in order. Schemas:
+//!   `proto/prometheus/remote.proto` and `proto/io/prometheus/write/v2/types.proto`.
 
 mod histogram;
+pub(super) mod v1;
+pub(super) mod v2;
 
 use std::sync::Arc;
 
-use model::{Labels, Metadata, Point, SampleValue};
-use tsdb::LogItem;
-
 use crate::send::kind::Kind;
 use crate::send::queue::Entry;
-use crate::wire::{field_len, put_bytes, put_double, put_int64, put_length, put_varint};
 
-/// Appends a `WriteRequest`. Consecutive entries of one series and kind become one `TimeSeries`; what is
-/// in one is stored kind by kind, so that others would lose their order.
-pub(super) fn write_request(out: &mut Vec<u8>, entries: &[Entry]) {
-    let is_one = |a: &Entry, b: &Entry| {
+/// The series of a message: consecutive entries of one series and kind. What is in one is stored kind
+/// by kind, so that others would lose their order.
+fn runs(entries: &[Entry]) -> impl Iterator<Item = &[Entry]> {
+    entries.chunk_by(|a, b| {
         Arc::ptr_eq(&a.series, &b.series) && Kind::of(&a.item) == Kind::of(&b.item)
-    };
-    let (mut fields, mut message) = (Vec::new(), Vec::new());
-    for run in entries.chunk_by(is_one) {
-        fields.clear();
-        for entry in run {
-            message.clear();
-            put_bytes(&mut fields, put_item(&mut message, &entry.item), &message);
-        }
-        let labels = &run[0].series.label_section;
-        put_length(out, 1, labels.len() + fields.len());
-        out.extend_from_slice(labels);
-        out.extend_from_slice(&fields);
-    }
-}
-
-/// Appends the fields of a `Sample`, `Exemplar` or `Histogram`; gives the number of the field in a
-/// `TimeSeries` that holds one.
-fn put_item(out: &mut Vec<u8>, item: &LogItem) -> u8 {
-    match item {
-        LogItem::Point(Point { timestamp, value: SampleValue::Float(value) }) => {
-            put_double(out, 1, *value);
-            put_int64(out, 2, timestamp.as_millis());
-            2
-        }
-        LogItem::Exemplar(exemplar) => {
-            put_labels(out, &exemplar.labels);
-            put_double(out, 2, exemplar.value);
-            put_int64(out, 3, exemplar.timestamp.as_millis());
-            3
-        }
-        LogItem::Point(Point { timestamp, value: SampleValue::Histogram(histogram) }) => {
-            histogram::put(out, *timestamp, histogram);
-            4
-        }
-    }
-}
-
-/// Appends a `Label` for each of `labels`, as the first field of a series or an exemplar.
-pub(super) fn put_labels(out: &mut Vec<u8>, labels: &Labels) {
-    for (name, value) in labels {
-        put_length(out, 1, field_len(name.len()) + field_len(value.len()));
-        put_bytes(out, 1, name.as_bytes());
-        put_bytes(out, 2, value.as_bytes());
-    }
-}
-
-/// Appends one `MetricMetadata` to a `WriteRequest`.
-pub(super) fn metadata(out: &mut Vec<u8>, family: &str, metadata: &Metadata) {
-    let texts = [(2, family), (4, &metadata.help), (5, &metadata.unit)];
-    let length: usize = texts.iter().map(|(_, text)| field_len(text.len())).sum();
-    put_length(out, 3, 2 + length);
-    put_varint(out, 1 << 3);
-    put_varint(out, metadata.metric_type.number().into());
-    for (field, text) in texts {
-        put_bytes(out, field, text.as_bytes());
-    }
+    })
 }
 
 #[cfg(test)]

@@ -265,7 +265,8 @@ impl Queue {
             }
         }
         self.next_lane = taken.last().map_or(0, |last| (last + 1) % self.lanes.len());
-        entries.sort_by_key(|entry| entry.series.hash); // stable: QUEUE-1
+        // Series that are alike lie together, and compress well. Stable: QUEUE-1.
+        entries.sort_by_key(|entry| entry.series.order);
         let id = RequestId(self.next_request);
         self.next_request += 1;
         let state = RequestState::UnderWay;

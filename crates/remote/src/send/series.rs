@@ -2,30 +2,101 @@
 //!
 //! - FORWARD-1: external labels are added where a series does not have them, then the relabelling
 //!   steps run, as in Prometheus (`storage/remote/queue_manager.go`).
+//! - FORWARD-2: with remote write 2.0 a metric is described by one of its series now and then, not by
+//!   each of them each time.
 
+use std::collections::HashMap;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
-use model::{Labels, METRIC_NAME};
+use model::{Labels, METRIC_NAME, Metadata};
+use parking_lot::Mutex;
 use relabel::{RelabelStep, Verdict, relabel};
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashMap;
 use tsdb::LogSeries;
 
+use crate::send::config::Protocol;
 use crate::send::encode;
+use crate::send::symbols::{Symbol, Symbols, Table};
 
 /// A series as a destination sees it.
 #[derive(Debug)]
 pub(super) struct Forwarded {
-    /// Remote write 1.0's label fields, ready to be put into a message.
-    pub(super) label_section: Box<[u8]>,
+    pub(super) labels: SentLabels,
+    pub(super) metric: Arc<Metric>,
     /// The same after a restart, and for every number that the log gives the series.
     pub(super) hash: u64,
+    /// Series that came together have numbers in a row: their labels are alike, too.
+    pub(super) order: u64,
 }
 
-impl Forwarded {
-    pub(super) fn new(labels: &Labels) -> Self {
-        let mut section = Vec::new();
-        encode::put_labels(&mut section, labels);
-        Self { label_section: section.into(), hash: labels.stable_hash() }
+#[derive(Debug, PartialEq)]
+pub(super) enum SentLabels {
+    /// Remote write 1.0's label fields, ready to be put into a message.
+    Fields(Box<[u8]>),
+    /// Names and values.
+    Symbols(Box<[[Symbol; 2]]>),
+}
+
+impl SentLabels {
+    pub(super) fn new(labels: &Labels, protocol: Protocol, symbols: &Symbols) -> Self {
+        match protocol {
+            Protocol::V1 => {
+                let mut fields = Vec::new();
+                encode::v1::put_labels(&mut fields, labels);
+                Self::Fields(fields.into())
+            }
+            Protocol::V2 => {
+                let mut table = symbols.write();
+                let pairs = labels.iter().map(<[&str; 2]>::from);
+                Self::Symbols(pairs.map(|pair| pair.map(|text| table.intern(text))).collect())
+            }
+        }
+    }
+
+    fn symbols(&self) -> &[Symbol] {
+        match self {
+            Self::Fields(_) => &[],
+            Self::Symbols(pairs) => pairs.as_flattened(),
+        }
+    }
+}
+
+/// What series of one name have in common.
+#[derive(Debug, Default)]
+pub(super) struct Metric {
+    /// When it was last looked up what is known of the metric.
+    round: AtomicU32,
+    /// Whether the destination is to be told.
+    is_due: AtomicBool,
+    described: Mutex<Option<Described>>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Described {
+    pub(super) metric_type: u8,
+    pub(super) help: Symbol,
+    pub(super) unit: Symbol,
+}
+
+impl Metric {
+    /// What the destination is to be told, once.
+    pub(super) fn take_due(&self) -> Option<Described> {
+        if !self.is_due.load(Ordering::Relaxed) || !self.is_due.swap(false, Ordering::Relaxed) {
+            return None;
+        }
+        *self.described.lock()
+    }
+
+    pub(super) fn describe(&self, metadata: Option<Metadata>, table: &mut Table, round: u32) {
+        let described = metadata.map(|metadata| Described {
+            metric_type: metadata.metric_type.number(),
+            help: table.intern(&metadata.help),
+            unit: table.intern(&metadata.unit),
+        });
+        *self.described.lock() = described;
+        self.round.store(round, Ordering::Relaxed);
+        self.is_due.store(described.is_some(), Ordering::Relaxed);
     }
 }
 
@@ -39,14 +110,28 @@ pub(super) enum Fate<'a> {
     Unknown,
 }
 
+/// What the log knows of a series.
+pub(super) trait Lookup {
+    fn labels(&self, series: LogSeries) -> Option<Labels>;
+    fn metadata(&self, series: LogSeries) -> Option<Metadata>;
+}
+
 /// Remembers what became of each of the log's series.
 #[derive(Debug)]
 pub(super) struct SeriesCache {
     external_labels: Labels,
     steps: Vec<RelabelStep>,
+    protocol: Protocol,
+    symbols: Symbols,
     known: FxHashMap<LogSeries, Known>,
-    metric_names: FxHashSet<Box<str>>,
-    round: u32,
+    /// By name, of series that are known.
+    metrics: HashMap<Box<str>, Arc<Metric>>,
+    /// Forgotten, but on their way yet: their symbols are needed.
+    leaving: Vec<Arc<Forwarded>>,
+    made: u64,
+    idle_round: u32,
+    /// Metrics that were looked up in another round are to be looked up again; 0 while none is.
+    describing_round: u32,
 }
 
 #[derive(Debug)]
@@ -57,36 +142,73 @@ struct Known {
 }
 
 impl SeriesCache {
-    pub(super) fn new(external_labels: Labels, steps: Vec<RelabelStep>) -> Self {
+    pub(super) fn new(
+        external_labels: Labels,
+        steps: Vec<RelabelStep>,
+        protocol: Protocol,
+        symbols: Symbols,
+    ) -> Self {
         Self {
             external_labels,
             steps,
+            protocol,
+            symbols,
             known: FxHashMap::default(),
-            metric_names: FxHashSet::default(),
-            round: 0,
+            metrics: HashMap::new(),
+            leaving: Vec::new(),
+            made: 0,
+            idle_round: 0,
+            describing_round: 0,
         }
     }
 
+    /// From now on the destination is spoken to so.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        if self.protocol != protocol {
+            self.protocol = protocol;
+            self.forget(|_| false);
+        }
+    }
+
+    /// The destination is to be told once more what is known of its metrics (FORWARD-2).
+    pub(super) fn describe_anew(&mut self) {
+        self.describing_round = self.describing_round.wrapping_add(1).max(1);
+    }
+
     /// What the destination gets of `series`, whose labels are asked for only the first time.
-    pub(super) fn get(
-        &mut self,
-        series: LogSeries,
-        labels: impl FnOnce() -> Option<Labels>,
-    ) -> Fate<'_> {
+    pub(super) fn get(&mut self, series: LogSeries, log: &impl Lookup) -> Fate<'_> {
         if !self.known.contains_key(&series) {
-            let Some(labels) = labels() else { return Fate::Unknown };
-            let labels = self.rewrite(&labels);
-            if let Some(labels) = &labels
-                && !self.metric_names.contains(labels.metric_name())
-            {
-                self.metric_names.insert(labels.metric_name().into());
-            }
-            let forwarded = labels.map(|labels| Arc::new(Forwarded::new(&labels)));
-            self.known.insert(series, Known { forwarded, last_used: self.round });
+            let Some(labels) = log.labels(series) else { return Fate::Unknown };
+            let forwarded = self.rewrite(&labels).map(|labels| self.forwarded(&labels));
+            self.known.insert(series, Known { forwarded, last_used: self.idle_round });
         }
         let Some(known) = self.known.get_mut(&series) else { return Fate::Unknown };
-        known.last_used = self.round;
-        known.forwarded.as_ref().map_or(Fate::Dropped, Fate::Forward)
+        known.last_used = self.idle_round;
+        let Some(forwarded) = &known.forwarded else { return Fate::Dropped };
+        if forwarded.metric.round.load(Ordering::Relaxed) != self.describing_round {
+            let metadata = log.metadata(series);
+            let table = &mut self.symbols.write();
+            forwarded.metric.describe(metadata, table, self.describing_round);
+        }
+        Fate::Forward(forwarded)
+    }
+
+    fn forwarded(&mut self, labels: &Labels) -> Arc<Forwarded> {
+        let metric = match self.metrics.get(labels.metric_name()) {
+            Some(metric) => Arc::clone(metric),
+            None => {
+                let metric = Arc::<Metric>::default();
+                self.metrics.insert(labels.metric_name().into(), Arc::clone(&metric));
+                metric
+            }
+        };
+        self.made += 1;
+        Arc::new(Forwarded {
+            labels: SentLabels::new(labels, self.protocol, &self.symbols),
+            metric,
+            hash: labels.stable_hash(),
+            order: self.made,
+        })
     }
 
     fn rewrite(&self, labels: &Labels) -> Option<Labels> {
@@ -105,101 +227,45 @@ impl SeriesCache {
 
     /// Forgets the series that were not used since the call before.
     pub(super) fn forget_idle(&mut self) {
-        let round = self.round;
-        self.known.retain(|_, known| known.last_used == round);
-        self.round += 1;
+        let round = self.idle_round;
+        self.forget(|known| known.last_used == round);
+        self.idle_round += 1;
+    }
+
+    fn forget(&mut self, stays: impl Fn(&Known) -> bool) {
+        let gone = self.known.extract_if(|_, known| !stays(known));
+        self.leaving.extend(gone.filter_map(|(_, known)| known.forwarded));
+        self.leaving.retain(|forwarded| Arc::strong_count(forwarded) > 1);
+        self.metrics.retain(|_, metric| Arc::strong_count(metric) > 1);
+        let known = self.known.values().filter_map(|known| known.forwarded.as_ref());
+        let labels = known.chain(&self.leaving).flat_map(|forwarded| forwarded.labels.symbols());
+        let described = self.metrics.values().filter_map(|metric| *metric.described.lock());
+        let described = described.flat_map(|described| [described.help, described.unit]);
+        self.symbols.write().keep(labels.copied().chain(described));
     }
 
     /// Whether a series of the family was forwarded: what a destination does not get, it is not told
     /// about either.
     pub(super) fn has_family(&self, family: &str) -> bool {
-        self.metric_names.contains(family)
+        self.metrics.contains_key(family)
             || ["_total", "_bucket", "_count", "_sum", "_info", "_created"]
                 .iter()
-                .any(|suffix| self.metric_names.contains(format!("{family}{suffix}").as_str()))
+                .any(|suffix| self.metrics.contains_key(format!("{family}{suffix}").as_str()))
     }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn labels(pairs: &[(&str, &str)]) -> Labels {
-        pairs.iter().copied().collect()
-    }
-
-    fn cache(external: &[(&str, &str)], steps: &str) -> SeriesCache {
-        SeriesCache::new(labels(external), serde_yaml_ng::from_str(steps).unwrap())
-    }
-
-    #[test]
-    fn external_labels_are_added_before_relabelling() {
-        #[track_caller]
-        fn check(steps: &str, series: &[(&str, &str)], expect: Option<&[(&str, &str)]>) {
-            let mut cache = cache(&[("region", "eu"), ("replica", "a")], steps);
-            let found = match cache.get(LogSeries(1), || Some(labels(series))) {
-                Fate::Forward(series) => Some((series.label_section.clone(), series.hash)),
-                Fate::Dropped => None,
-                Fate::Unknown => panic!("labels were given"),
-            };
-            let expect = expect.map(|pairs| Forwarded::new(&labels(pairs)));
-            assert_eq!(found, expect.map(|series| (series.label_section, series.hash)));
+impl Forwarded {
+    pub(super) fn new(labels: &Labels, protocol: Protocol, symbols: &Symbols) -> Self {
+        Self {
+            labels: SentLabels::new(labels, protocol, symbols),
+            metric: Arc::default(),
+            hash: labels.stable_hash(),
+            order: labels.stable_hash(),
         }
-        let up = [("__name__", "up"), ("job", "x")];
-        check(
-            "[]",
-            &up,
-            Some(&[("__name__", "up"), ("job", "x"), ("region", "eu"), ("replica", "a")]),
-        );
-        check(
-            "[]",
-            &[("__name__", "up"), ("region", "us")],
-            Some(&[("__name__", "up"), ("region", "us"), ("replica", "a")]),
-        );
-        check(
-            "[{action: labeldrop, regex: replica}]",
-            &up,
-            Some(&[("__name__", "up"), ("job", "x"), ("region", "eu")]),
-        );
-        check("[{action: drop, source_labels: [region], regex: eu}]", &up, None);
-        check("[{action: labeldrop, regex: __name__}]", &up, None);
-    }
-
-    #[test]
-    fn labels_are_asked_for_once_and_again_after_idling() {
-        let mut cache = cache(&[], "[]");
-        let mut asked = 0;
-        let mut get = |cache: &mut SeriesCache| {
-            let ask = || {
-                asked += 1;
-                Some(labels(&[("__name__", "up")]))
-            };
-            assert!(matches!(cache.get(LogSeries(7), ask), Fate::Forward(_)));
-            asked
-        };
-        assert_eq!((get(&mut cache), get(&mut cache)), (1, 1));
-        cache.forget_idle();
-        assert_eq!(get(&mut cache), 1);
-        cache.forget_idle();
-        cache.forget_idle();
-        assert_eq!(get(&mut cache), 2);
-    }
-
-    #[test]
-    fn a_series_without_known_labels_is_asked_for_again() {
-        let mut cache = cache(&[], "[]");
-        assert!(matches!(cache.get(LogSeries(1), || None), Fate::Unknown));
-        let up = || Some(labels(&[("__name__", "up")]));
-        assert!(matches!(cache.get(LogSeries(1), up), Fate::Forward(_)));
-    }
-
-    #[test]
-    fn only_forwarded_families_are_described() {
-        let mut cache = cache(&[], "[{action: keep, source_labels: [__name__], regex: 'http.*'}]");
-        for (series, name) in [(1, "http_seconds_bucket"), (2, "http_up"), (3, "secret")] {
-            cache.get(LogSeries(series), || Some(labels(&[("__name__", name)])));
-        }
-        assert!(cache.has_family("http_seconds") && cache.has_family("http_up"));
-        assert!(!cache.has_family("secret") && !cache.has_family("http"));
     }
 }
+
+#[cfg(test)]
+#[path = "series/tests.rs"]
+mod tests;

@@ -3,15 +3,16 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use model::{Labels, Timestamp};
+use model::{Labels, Metadata, Timestamp};
 use storage::Query;
-use tsdb::{Db, LogEntry, LogError, LogPosition, LogReader};
+use tsdb::{Db, LogEntry, LogError, LogPosition, LogReader, LogSeries};
 
-use crate::send::config::RemoteWriteConfig;
+use crate::send::config::{Protocol, RemoteWriteConfig};
 use crate::send::encode;
 use crate::send::kind::{Counts, Kind};
 use crate::send::queue::Entry;
-use crate::send::series::{Fate, SeriesCache};
+use crate::send::series::{Fate, Lookup, SeriesCache};
+use crate::send::symbols::Symbols;
 
 /// Samples read at one time.
 const CHUNK_SAMPLES: usize = 10_000;
@@ -56,11 +57,13 @@ impl Source {
         start: LogPosition,
         config: &RemoteWriteConfig,
         external_labels: Labels,
+        symbols: Symbols,
     ) -> Self {
+        let (steps, protocol) = (config.write_relabel_configs.clone(), config.protocol);
         Self {
             reader: db.log_reader(start),
             db,
-            series: SeriesCache::new(external_labels, config.write_relabel_configs.clone()),
+            series: SeriesCache::new(external_labels, steps, protocol, symbols),
             batch: Vec::new(),
             send_native_histograms: config.send_native_histograms,
             send_exemplars: config.send_exemplars,
@@ -98,7 +101,7 @@ impl Source {
                 chunk.disabled.add(kind);
                 continue;
             }
-            match self.series.get(series, || self.reader.labels(series)) {
+            match self.series.get(series, &self.reader) {
                 Fate::Forward(series) => {
                     chunk.entries.push(Entry { series: Arc::clone(series), item, chunk: 0 });
                 }
@@ -109,8 +112,17 @@ impl Source {
         Work::Chunk(chunk)
     }
 
-    /// Describes the families of which anything is forwarded.
-    pub(super) fn describe(&self) -> Work {
+    /// From now on the destination is spoken to so.
+    pub(super) fn speak(&mut self, protocol: Protocol) {
+        self.series.speak(protocol);
+    }
+
+    /// Describes the families of which anything is forwarded: with 2.0 in what is sent from now on.
+    pub(super) fn describe(&mut self, protocol: Protocol) -> Work {
+        if protocol == Protocol::V2 {
+            self.series.describe_anew();
+            return Work::Metadata(Vec::new());
+        }
         let families = self.db.metadata(None).unwrap_or_else(|error| {
             tracing::warn!(%error, "read metadata for remote write");
             Vec::new()
@@ -120,7 +132,7 @@ impl Source {
         let requests = wanted.chunks(self.families_per_request.max(1)).map(|some| {
             let mut message = Vec::new();
             for (family, metadata) in some {
-                encode::metadata(&mut message, family, metadata);
+                encode::v1::metadata(&mut message, family, metadata);
             }
             compress(&message)
         });
@@ -129,6 +141,16 @@ impl Source {
 
     pub(super) fn forget_idle_series(&mut self) {
         self.series.forget_idle();
+    }
+}
+
+impl Lookup for LogReader {
+    fn labels(&self, series: LogSeries) -> Option<Labels> {
+        LogReader::labels(self, series)
+    }
+
+    fn metadata(&self, series: LogSeries) -> Option<Metadata> {
+        LogReader::metadata(self, series)
     }
 }
 

@@ -18,6 +18,8 @@ use proto::v1;
 use storage::Append as _;
 use tempfile::TempDir;
 
+mod protocol;
+
 use super::*;
 use crate::metrics::Metrics;
 use crate::testing::serve;

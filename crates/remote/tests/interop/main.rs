@@ -14,7 +14,7 @@ mod peers;
 
 use std::time::Duration;
 
-use model::{STALE_NAN, is_stale};
+use model::{Metadata, STALE_NAN, is_stale};
 
 use crate::node::{Node, now_millis};
 use crate::peers::{Peer, free_port};
@@ -94,6 +94,10 @@ async fn vmagent_writes_to_us() {
 async fn sends_all(url: &str, received: impl AsyncFn(&str) -> Vec<(i64, f64)>) {
     let node = Node::start(&[("region", "eu")]).await;
     node.send_to(url).await;
+    appends_all(&node, received).await;
+}
+
+async fn appends_all(node: &Node, received: impl AsyncFn(&str) -> Vec<(i64, f64)>) {
     let start = now_millis() - 60_000;
     let mut expect = Vec::new();
     for i in 0..200 {
@@ -125,6 +129,35 @@ async fn we_write_to_prometheus() {
         prometheus.samples(&format!("{selector}[2m]")).await
     })
     .await;
+}
+
+/// Debian's Prometheus takes 2.0 messages for empty ones of 1.0, and says that all is well.
+#[tokio::test]
+async fn a_prometheus_that_does_not_know_2_0_misses_nothing() {
+    let port = free_port();
+    let prometheus = Peer::prometheus(port, "", &["--web.enable-remote-write-receiver"]);
+    let node = Node::start(&[("region", "eu")]).await;
+    node.send_2_0_to(&prometheus.url("/api/v1/write")).await;
+    appends_all(&node, async |selector| prometheus.samples(&format!("{selector}[2m]")).await).await;
+}
+
+#[tokio::test]
+async fn our_own_nodes_write_2_0_to_each_other() {
+    let top = Node::start(&[]).await;
+    let bottom = Node::start(&[("region", "eu")]).await;
+    bottom.send_2_0_to(&top.url("/api/v1/write")).await;
+    let metadata = Metadata { help: "Help.".into(), ..Metadata::default() };
+    bottom.describe("sent", &metadata);
+    appends_all(&bottom, async |selector| {
+        let series = top.series(selector).into_iter().next().unwrap_or_default();
+        series.1.iter().map(|sample| (sample.timestamp.as_millis(), sample.value)).collect()
+    })
+    .await;
+    let described = until("metadata", async || top.metadata("sent")).await;
+    assert_eq!(described, metadata);
+    let requests =
+        |labels: &str| top.metric(&format!("watershed_remote_receive_requests_total{{{labels}"));
+    assert_eq!(requests("code=\"204\""), requests(""));
 }
 
 #[tokio::test]

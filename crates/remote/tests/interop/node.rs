@@ -83,8 +83,17 @@ impl Node {
     }
 
     pub(crate) async fn send_to(&self, url: &str) {
+        self.send(url, "").await;
+    }
+
+    /// As [`Node::send_to`], with remote write 2.0 where the other end knows it.
+    pub(crate) async fn send_2_0_to(&self, url: &str) {
+        self.send(url, "protobuf_message: io.prometheus.write.v2.Request,").await;
+    }
+
+    async fn send(&self, url: &str, more: &str) {
         let yaml = format!(
-            "[{{url: '{url}', name: parent,
+            "[{{url: '{url}', name: parent, {more} metadata_config: {{send_interval: 200ms}},
   queue_config: {{batch_send_deadline: 50ms, max_samples_per_send: 100, max_backoff: 200ms}}}}]"
         );
         let configs: Vec<remote::RemoteWriteConfig> = serde_yaml_ng::from_str(&yaml).unwrap();
@@ -100,6 +109,12 @@ impl Node {
             batch.sample(series, Sample { timestamp, value }).unwrap();
         }
         assert_eq!(batch.commit().unwrap().samples, series.len() as u64);
+    }
+
+    pub(crate) fn describe(&self, family: &str, metadata: &Metadata) {
+        let mut batch = self.db.appender();
+        batch.metadata(family, metadata).unwrap();
+        batch.commit().unwrap();
     }
 
     pub(crate) fn series(&self, selector: &str) -> Vec<(Labels, Vec<Sample>)> {

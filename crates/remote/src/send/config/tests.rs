@@ -18,6 +18,7 @@ fn a_url_alone_gives_prometheus_defaults() {
     assert_eq!((queue.min_backoff.as_millis(), queue.max_backoff.as_millis()), (30, 5000));
     let metadata = config.metadata.unwrap();
     assert_eq!(metadata.send_interval, Duration::from_secs(60));
+    assert_eq!(config.protocol, Protocol::V1);
     assert!(!config.send_exemplars && !config.send_native_histograms);
 }
 
@@ -30,7 +31,7 @@ headers: {X-Scope-OrgID: eu}
 remote_timeout: 5s
 send_exemplars: true
 send_native_histograms: true
-protobuf_message: prometheus.WriteRequest
+protobuf_message: io.prometheus.write.v2.Request
 authorization: {credentials_file: secrets/token}
 write_relabel_configs: [{action: keep, source_labels: [__name__], regex: 'cluster:.*'}]
 queue_config:
@@ -39,6 +40,7 @@ queue_config:
 metadata_config: {send: false}",
     )
     .unwrap();
+    assert_eq!(config.protocol, Protocol::V2);
     assert_eq!(config.name, "parent");
     assert_eq!(config.headers[0].0, "x-scope-orgid");
     assert_eq!(config.write_relabel_configs.len(), 1);
@@ -76,7 +78,7 @@ fn what_cannot_work_is_refused_by_name() {
     );
     check("tls_config: {insecure_skip_verify: true}", "tls_config: not supported yet");
     check("oauth2: {}", "oauth2: not supported yet");
-    check("protobuf_message: io.prometheus.write.v2.Request", "not supported yet");
+    check("protobuf_message: io.prometheus.write.v3.Request", "unknown variant");
     check("headers: {Authorization: x}", "\"Authorization\" is a reserved header");
     check("headers: {'a b': x}", "\"a b\" is not a valid header");
     check("basic_auth: {}\nauthorization: {credentials: x}", "at most one of basic_auth");

@@ -1,18 +1,25 @@
 use model::histogram::{Bucket, CUSTOM_BUCKETS_SCHEMA, CounterReset, NativeHistogram};
-use model::{Exemplar, Histogram, STALE_NAN, Sample, Timestamp};
+use model::{
+    Exemplar, Histogram, Labels, Metadata, Point, STALE_NAN, Sample, SampleValue, Timestamp,
+};
 use proptest::collection::{btree_map, vec};
 use proptest::prelude::*;
 use prost::Message as _;
-use proto::v1;
+use proto::{v1, v2};
+use tsdb::LogItem;
 
+use super::v1::{metadata, write_request};
+use super::v2::Writer;
 use super::*;
 use crate::receive::histogram::Fields;
+use crate::send::config::Protocol;
 use crate::send::series::Forwarded;
+use crate::send::symbols::Symbols;
 use crate::wire::Reader;
 
 fn series(name: &str) -> Arc<Forwarded> {
-    let labels: Labels = [("__name__", name), ("job", "ü")].into_iter().collect();
-    Arc::new(Forwarded::new(&labels))
+    let labels = [("__name__", name), ("job", "ü")].into_iter().collect();
+    Arc::new(Forwarded::new(&labels, Protocol::V1, &Symbols::default()))
 }
 
 fn entry(series: &Arc<Forwarded>, item: LogItem) -> Entry {
@@ -36,7 +43,7 @@ fn exemplar(millis: i64) -> LogItem {
 
 fn decoded(entries: &[Entry]) -> v1::WriteRequest {
     let mut out = Vec::new();
-    write_request(&mut out, entries);
+    write_request(&mut out, entries, &Symbols::default().read());
     v1::WriteRequest::decode(&out[..]).unwrap()
 }
 
@@ -52,7 +59,7 @@ fn prost_reads_what_was_written() {
         .map(|(series, (at, value))| entry(series, number(at, value)))
         .collect();
     let mut out = Vec::new();
-    write_request(&mut out, &entries);
+    write_request(&mut out, &entries, &Symbols::default().read());
     let said =
         Metadata { metric_type: model::MetricType::StateSet, help: "h".into(), unit: "u".into() };
     metadata(&mut out, "f", &said);
@@ -163,4 +170,91 @@ proptest! {
         prop_assert_eq!(received.counter_reset(), given.counter_reset());
         prop_assert_eq!(received, given);
     }
+
+    /// ENCODE-1, for 2.0; and what was made ready for that can be sent as 1.0.
+    #[test]
+    fn prost_reads_2_0_as_it_was_written(
+        given in vec((0..6usize, 0..4usize, any::<i64>(), -9.0..9.0), 1..40),
+    ) {
+        let symbols = Symbols::default();
+        let names = ["a", "b", "c"];
+        let labels: Vec<Labels> = (0..6)
+            .map(|i| [("__name__", names[i % 3]), ("job", names[i / 2]), ("x", "ü")].into_iter().collect())
+            .collect();
+        let made = |protocol| {
+            let made = labels.iter().map(|l| Arc::new(Forwarded::new(l, protocol, &symbols)));
+            made.collect::<Vec<_>>()
+        };
+        let item = |kind: usize, millis: i64, value: f64| match kind {
+            0 => exemplar(millis),
+            1 => histogram(millis, Histogram::Integer(NativeHistogram::default())),
+            _ => number(millis, value),
+        };
+        let entries = |series: &[Arc<Forwarded>]| {
+            let entries = given.iter().map(|&(at, kind, millis, value)| {
+                entry(&series[at], item(kind, millis, value))
+            });
+            entries.collect::<Vec<_>>()
+        };
+        let (v1, v2) = (entries(&made(Protocol::V1)), entries(&made(Protocol::V2)));
+        let mut writer = Writer::default();
+        let mut out = Vec::new();
+        for _ in 0..2 {
+            out.clear();
+            writer.write_request(&mut out, &v2, &symbols.read());
+            let read = v2::Request::decode(&out[..]).unwrap();
+            let texts: std::collections::BTreeSet<_> = read.symbols.iter().collect();
+            prop_assert_eq!((read.symbols[0].as_str(), texts.len()), ("", read.symbols.len()));
+            prop_assert_eq!(as_v1(&read), decoded(&v1));
+        }
+        out.clear();
+        write_request(&mut out, &v2, &symbols.read());
+        prop_assert_eq!(v1::WriteRequest::decode(&out[..]).unwrap(), decoded(&v1));
+    }
+}
+
+/// The same content in the other version's messages.
+fn as_v1(request: &v2::Request) -> v1::WriteRequest {
+    let text = |number: &u32| request.symbols[*number as usize].clone();
+    let labels = |refs: &[u32]| {
+        let pairs = refs.chunks(2);
+        pairs
+            .map(|pair| v1::Label { name: text(&pair[0]), value: text(&pair[1]) })
+            .collect::<Vec<_>>()
+    };
+    let series = request.timeseries.iter().map(|series| v1::TimeSeries {
+        labels: labels(&series.labels_refs),
+        samples: (series.samples.iter())
+            .map(|s| v1::Sample { value: s.value, timestamp: s.timestamp })
+            .collect(),
+        exemplars: (series.exemplars.iter())
+            .map(|e| v1::Exemplar {
+                labels: labels(&e.labels_refs),
+                value: e.value,
+                timestamp: e.timestamp,
+            })
+            .collect(),
+        histograms: (series.histograms.iter())
+            .map(|h| v1::Histogram::decode(&h.encode_to_vec()[..]).unwrap())
+            .collect(),
+    });
+    v1::WriteRequest { timeseries: series.collect(), metadata: Vec::new() }
+}
+
+#[test]
+fn a_metric_is_described_by_the_first_of_its_series() {
+    let symbols = Symbols::default();
+    let labels = [("__name__", "a")].into_iter().collect();
+    let series = Arc::new(Forwarded::new(&labels, Protocol::V2, &symbols));
+    let said =
+        Metadata { metric_type: model::MetricType::Gauge, help: "h".into(), unit: "".into() };
+    series.metric.describe(Some(said), &mut symbols.write(), 1);
+    let entries = [entry(&series, number(1, 1.0)), entry(&series, exemplar(1))];
+    let mut out = Vec::new();
+    Writer::default().write_request(&mut out, &entries, &symbols.read());
+    let read = v2::Request::decode(&out[..]).unwrap();
+    let found: Vec<_> = read.timeseries.iter().map(|series| series.metadata).collect();
+    let metadata = found[0].expect("described");
+    assert_eq!((metadata.r#type, metadata.unit_ref, found[1]), (2, 0, None));
+    assert_eq!(read.symbols[metadata.help_ref as usize], "h");
 }

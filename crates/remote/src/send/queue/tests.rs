@@ -5,6 +5,8 @@ use model::{Labels, Sample};
 use proptest::prelude::*;
 
 use super::*;
+use crate::send::config::Protocol;
+use crate::send::symbols::Symbols;
 
 fn config() -> QueueConfig {
     let count = |n| NonZeroUsize::new(n).unwrap();
@@ -23,7 +25,7 @@ fn config() -> QueueConfig {
 fn series(number: u64) -> Arc<Forwarded> {
     let number = number.to_string();
     let labels: Labels = [("__name__", "n"), ("number", &number)].into_iter().collect();
-    Arc::new(Forwarded::new(&labels))
+    Arc::new(Forwarded::new(&labels, Protocol::V1, &Symbols::default()))
 }
 
 fn entry(series: &Arc<Forwarded>, millis: i64) -> Entry {
