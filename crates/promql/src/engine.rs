@@ -5,7 +5,8 @@
 //! - ENGINE-2: a query that hits a bound fails alone, with an [`EvalError`].
 
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use model::Timestamp;
 use storage::Query;
@@ -14,6 +15,7 @@ use crate::ast::{Expr, ValueType};
 use crate::eval::{Evaluation, Grid};
 use crate::limits::{Cancel, EvalError, Limits};
 use crate::stack::with_deep_stack;
+use crate::statistics::Statistics;
 use crate::value::Answer;
 
 /// A range query may have this many points per series.
@@ -57,11 +59,17 @@ impl Default for EngineOptions {
 #[derive(Clone, Debug)]
 pub struct Engine {
     options: EngineOptions,
+    statistics: Option<Arc<Statistics>>,
 }
 
 impl Engine {
     pub fn new(options: EngineOptions) -> Self {
-        Self { options }
+        Self { options, statistics: None }
+    }
+
+    /// An engine like this one that tells `statistics` what its next query costs.
+    pub fn measured_by(&self, statistics: Arc<Statistics>) -> Self {
+        Self { options: self.options.clone(), statistics: Some(statistics) }
     }
 
     pub fn options(&self) -> &EngineOptions {
@@ -115,13 +123,22 @@ impl Engine {
         cancel: &Cancel,
         evaluate: impl FnOnce(&Evaluation<'_>) -> Result<Answer, EvalError> + Send,
     ) -> Result<Answer, EvalError> {
+        let start = Instant::now();
         let limits = Limits::new(cancel.clone(), self.options.timeout, self.options.max_samples);
-        let evaluation = Evaluation::new(storage, &self.options, limits, grid, expr);
-        if depth(expr) <= SHALLOW {
-            return evaluate(&evaluation);
+        let counts_samples = self.statistics.as_ref().is_some_and(|s| s.counts_samples());
+        let evaluation =
+            Evaluation::new(storage, &self.options, limits, grid, expr, counts_samples);
+        let answer = if depth(expr) <= SHALLOW {
+            evaluate(&evaluation)
+        } else {
+            with_deep_stack(|| evaluate(&evaluation))
+                .map_err(|error| EvalError::execution(format!("start thread: {error}")))
+                .flatten()
+        };
+        if let Some(statistics) = &self.statistics {
+            statistics.set(evaluation.measured(start.elapsed()));
         }
-        with_deep_stack(|| evaluate(&evaluation))
-            .map_err(|error| EvalError::execution(format!("start thread: {error}")))?
+        answer
     }
 }
 

@@ -24,6 +24,7 @@ mod invariant;
 mod kahan;
 mod labels;
 mod math;
+mod meter;
 mod over_time;
 mod pushdown;
 mod quantile;
@@ -45,10 +46,12 @@ use crate::annotations::Annotations;
 use crate::ast::{Call, Expr, StringLiteral, ValueType};
 use crate::engine::EngineOptions;
 use crate::limits::{EvalError, Limits};
+use crate::statistics::Measured;
 use crate::value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};
 use column::{Column, Point};
 use context::Contexts;
 pub(crate) use grid::Grid;
+use meter::Meter;
 use shared::Shared;
 
 pub(crate) type Evaluated<T> = Result<T, EvalError>;
@@ -74,6 +77,7 @@ pub(crate) struct Evaluation<'a> {
     has_at: bool,
     contexts: Contexts,
     shared: Shared,
+    meter: Meter,
 }
 
 impl<'a> Evaluation<'a> {
@@ -83,10 +87,33 @@ impl<'a> Evaluation<'a> {
         limits: Limits,
         query: Grid,
         expr: &Expr,
+        counts_samples: bool,
     ) -> Self {
         let (annotations, has_at) = (Mutex::default(), invariant::has_at(expr));
         let (contexts, shared) = (Contexts::new(expr), Shared::new(expr));
-        Self { storage, options, limits, annotations, query, has_at, contexts, shared }
+        let meter = Meter::new(counts_samples, &query);
+        Self { storage, options, limits, annotations, query, has_at, contexts, shared, meter }
+    }
+
+    /// What the evaluation cost, which took `total`.
+    pub(crate) fn measured(&self, total: Duration) -> Measured {
+        let (preparation, sorting) = self.meter.times();
+        let samples = match self.meter.counts() {
+            None => Vec::new(),
+            Some(mut counts) => {
+                counts.resize(self.query.count, 0);
+                let times = self.query.times().map(Timestamp::from_millis);
+                times.zip(counts).collect()
+            }
+        };
+        Measured {
+            total,
+            preparation,
+            evaluation: total.saturating_sub(preparation + sorting),
+            sorting,
+            samples,
+            peak: self.limits.samples_peak(),
+        }
     }
 
     pub(crate) fn instant(&self, expr: &Expr) -> Evaluated<Answer> {
@@ -129,7 +156,7 @@ impl<'a> Evaluation<'a> {
         let mut matrix: Vec<MatrixSeries> =
             series.into_iter().map(|series| matrix_series(series, &self.query)).collect();
         matrix.retain(|series| !series.samples.is_empty() || !series.histograms.is_empty());
-        matrix.sort_by(|a, b| a.labels.cmp(&b.labels));
+        self.meter.sorting(|| matrix.sort_by(|a, b| a.labels.cmp(&b.labels)));
         Ok(self.answer(Value::Matrix(matrix)))
     }
 
@@ -144,7 +171,7 @@ impl<'a> Evaluation<'a> {
     /// The values of a scalar expression, one per time.
     fn scalar(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<f64>> {
         if self.evaluates_once(expr, grid) {
-            let once = self.scalar(expr, &grid.first())?;
+            let once = self.meter.repeated(grid.count, || self.scalar(expr, &grid.first()))?;
             return Ok(vec![once[0]; grid.count]);
         }
         Ok(match expr {
@@ -213,7 +240,8 @@ impl<'a> Evaluation<'a> {
     fn vector(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<Series>> {
         self.limits.check()?;
         if self.evaluates_once(expr, grid) {
-            let mut series = self.vector(expr, &grid.first())?;
+            let once = || self.vector(expr, &grid.first());
+            let mut series = self.meter.repeated(grid.count, once)?;
             for series in &mut series {
                 self.limits.charge(grid.count - 1)?;
                 series.column = series.column.repeated(grid.count);

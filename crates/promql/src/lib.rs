@@ -13,6 +13,7 @@ pub mod notation;
 pub mod number;
 pub mod parser;
 pub mod position;
+pub mod statistics;
 pub mod value;
 
 mod eval;
@@ -29,4 +30,5 @@ pub use number::format_value;
 pub use parser::{Features, parse, parse_selector, parse_with};
 pub use position::{ParseError, Position};
 pub use pretty::pretty;
+pub use statistics::{Measured, Statistics};
 pub use value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};

@@ -66,13 +66,15 @@ pub(crate) struct Limits {
     cancel: Cancel,
     deadline: Option<Instant>,
     samples: AtomicUsize,
+    samples_peak: AtomicUsize,
     samples_max: usize,
 }
 
 impl Limits {
     pub(crate) fn new(cancel: Cancel, timeout: Duration, samples_max: usize) -> Self {
         let deadline = Instant::now().checked_add(timeout);
-        Self { cancel, deadline, samples: AtomicUsize::new(0), samples_max }
+        let (samples, samples_peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
+        Self { cancel, deadline, samples, samples_peak, samples_max }
     }
 
     /// To be asked between series, and now and then inside long loops.
@@ -89,10 +91,19 @@ impl Limits {
     /// Accounts for samples that come into memory.
     pub(crate) fn charge(&self, samples: usize) -> Result<(), EvalError> {
         let before = self.samples.fetch_add(samples, Ordering::Relaxed);
-        if before.saturating_add(samples) > self.samples_max {
+        let now = before.saturating_add(samples);
+        if now > self.samples_max {
             return Err(EvalError::TooManySamples);
         }
+        if now > self.samples_peak.load(Ordering::Relaxed) {
+            self.samples_peak.fetch_max(now, Ordering::Relaxed);
+        }
         Ok(())
+    }
+
+    /// The most samples that were in memory at one time.
+    pub(crate) fn samples_peak(&self) -> usize {
+        self.samples_peak.load(Ordering::Relaxed)
     }
 
     /// Accounts for samples that have left it.

@@ -97,7 +97,7 @@ impl Evaluation<'_> {
         let start = Timestamp::from_millis(after.saturating_add(1));
         let range = TimeRange::new(start, Timestamp::from_millis(until));
         let selection = Selection { range, matchers: selector.matchers.clone(), hints };
-        Ok(self.storage.select(&selection)?)
+        Ok(self.meter.preparing(|| self.storage.select(&selection))?)
     }
 
     /// Whether all series of `selector` have one metric name.
@@ -249,12 +249,13 @@ impl Evaluation<'_> {
         let (from, to) = self.extended(selector.vector.extension, after, until);
         let set = self.select(&selector.vector, from, to, SelectionHints::default())?;
         let mut matrix = Vec::new();
-        let mut columns = Columns::default();
+        let (mut columns, mut tally) = (Columns::default(), self.meter.tally());
         for index in 0..set.len() {
             self.limits.check()?;
             columns.clear();
             set.read(index, &mut columns)?;
             drop_stale(&mut columns);
+            tally.windows(&columns, &self.query, range, |now| timing.reference(now));
             self.limits.charge(columns.len() + columns.histograms.len())?;
             if selector.vector.extension != Extension::None {
                 super::counters::extend(&mut columns, selector.vector.extension, after, until)?;
@@ -265,6 +266,7 @@ impl Evaluation<'_> {
                 matrix.push(MatrixSeries { labels: set.labels(index), samples, histograms });
             }
         }
+        self.meter.add(&tally.into_counts());
         Ok(matrix)
     }
 

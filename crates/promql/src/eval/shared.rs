@@ -6,6 +6,7 @@
 use parking_lot::Mutex;
 use rustc_hash::FxHashMap;
 
+use super::meter::Counts;
 use super::{Evaluated, Evaluation, Grid, Series};
 use crate::ast::{Aggregate, Expr};
 
@@ -13,7 +14,13 @@ use crate::ast::{Aggregate, Expr};
 #[derive(Debug, Default)]
 pub(super) struct Shared {
     repeated: Vec<String>,
-    results: Mutex<FxHashMap<(String, Grid), Vec<Series>>>,
+    results: Mutex<FxHashMap<(String, Grid), Known>>,
+}
+
+#[derive(Clone, Debug)]
+struct Known {
+    series: Vec<Series>,
+    counts: Counts,
 }
 
 impl Shared {
@@ -50,16 +57,18 @@ impl Evaluation<'_> {
             return self.aggregate(aggregate, grid);
         }
         let key = (text, *grid);
-        if let Some(known) = self.shared.results.lock().get(&key).cloned() {
-            self.limits.charge(known.iter().map(|series| series.column.size()).sum())?;
-            return Ok(known);
+        if let Some(Known { series, counts }) = self.shared.results.lock().get(&key).cloned() {
+            self.meter.add(&counts);
+            self.limits.charge(series.iter().map(|series| series.column.size()).sum())?;
+            return Ok(series);
         }
         let before = self.annotations.lock().placed();
-        let result = self.aggregate(aggregate, grid)?;
+        let (result, counts) = self.meter.apart(|| self.aggregate(aggregate, grid))?;
+        self.meter.add(&counts);
         // Annotations name positions: what has some is to be annotated where it stands again.
         if self.annotations.lock().placed() == before {
             self.limits.charge(result.iter().map(|series| series.column.size()).sum())?;
-            self.shared.results.lock().insert(key, result.clone());
+            self.shared.results.lock().insert(key, Known { series: result.clone(), counts });
         }
         Ok(result)
     }

@@ -11,6 +11,7 @@ use std::ops::Range;
 use storage::Columns;
 
 use super::column::Column;
+use super::meter::Tally;
 use super::selector::{Instants, Yields};
 use super::window::Windows;
 use super::{Evaluated, Evaluation, Grid, Series, binary, calendar, histogram, labels, math};
@@ -59,6 +60,7 @@ pub(super) struct Scratch {
     pub(super) columns: Columns,
     pub(super) annotations: Annotations,
     pub(super) resets: Vec<usize>,
+    pub(super) tally: Tally,
     /// The metric that was last looked at for being a counter.
     pub(super) checked_metric: String,
 }
@@ -282,7 +284,8 @@ impl Evaluation<'_> {
         }
         let source = &stream.source;
         let work = |part: Range<usize>| -> Evaluated<S> {
-            let (mut state, mut scratch) = (new(), Scratch::default());
+            let tally = self.meter.tally();
+            let (mut state, mut scratch) = (new(), Scratch { tally, ..Scratch::default() });
             let mut series = Series::default();
             for index in part {
                 self.limits.check()?;
@@ -290,6 +293,7 @@ impl Evaluation<'_> {
                 match source {
                     Source::Instants(instants) => {
                         self.read_instants(instants, grid, index, &mut series, &mut scratch)?;
+                        scratch.tally.instants(&series.column);
                     }
                     Source::Windows(windows) => {
                         self.read_windows(windows, grid, index, &mut series, &mut scratch)?;
@@ -302,6 +306,7 @@ impl Evaluation<'_> {
                 }
             }
             self.annotate(|all| all.merge(scratch.annotations));
+            self.meter.add(&scratch.tally.into_counts());
             Ok(state)
         };
         let threads = (count / SERIES_PER_THREAD).clamp(1, self.options.threads.get());

@@ -172,7 +172,7 @@ impl Evaluation<'_> {
             Expr::Subquery(subquery) => Windows {
                 function,
                 call,
-                data: Data::Computed(self.subquery(subquery, grid)?),
+                data: Data::Computed(self.meter.apart(|| self.subquery(subquery, grid))?.0),
                 timing: self.timing(&subquery.time)?,
                 range: self.positive_millis(&subquery.range)?,
                 extension: Extension::None,
@@ -214,7 +214,7 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let Scratch { columns, annotations, resets, checked_metric } = scratch;
+        let Scratch { columns, annotations, resets, tally, checked_metric } = scratch;
         let labels = match &windows.data {
             Data::Stored(set) => {
                 columns.clear();
@@ -234,6 +234,7 @@ impl Evaluation<'_> {
         };
         let size = columns.len() + columns.histograms.len();
         self.limits.charge(size)?;
+        tally.windows(columns, grid, windows.range, |now| windows.timing.reference(now));
         resets.clear();
         if windows.function.counts_resets() {
             let is_reset = |index: &usize| {
