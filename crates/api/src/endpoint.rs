@@ -10,11 +10,13 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use axum::extract::Request;
+use axum::http::Method;
 use axum::response::Response;
 use promql::Cancel;
 use tokio::sync::Semaphore;
 
 use crate::State;
+use crate::client::Client;
 use crate::error::{ApiError, ErrorType};
 use crate::form::Form;
 use crate::respond::{Gzip, Reply};
@@ -41,6 +43,17 @@ pub(crate) struct Call<'a> {
     pub(crate) cancel: &'a Cancel,
     /// The time that is left for the answer.
     pub(crate) timeout: Duration,
+    /// How long it waited for its turn.
+    pub(crate) queued: Duration,
+    pub(crate) source: &'a Source,
+}
+
+/// Where a request came from, and what for.
+pub(crate) struct Source {
+    /// Empty where that is not known.
+    pub(crate) client: String,
+    pub(crate) method: Method,
+    pub(crate) path: String,
 }
 
 /// From a request to its data. Runs on a blocking thread.
@@ -53,13 +66,9 @@ impl<F: FnOnce(&Call<'_>) -> Result<Reply, ApiError> + Send + 'static> Endpoint 
 
 /// Answers with what the process knows of itself: at once, whatever queries are running.
 pub(crate) async fn answer(api: Arc<Api>, request: Request, endpoint: impl Endpoint) -> Response {
-    let (parts, body) = request.into_parts();
-    let gzip = Gzip::accepted_by(&parts.headers);
-    match Form::read(&parts, body).await {
-        Ok(form) => {
-            let timeout = api.state.options.timeout;
-            work(api, form, timeout, gzip, endpoint).await
-        }
+    let time = Time { queued: Duration::ZERO, left: api.state.options.timeout };
+    match Asked::read(request).await {
+        Ok(asked) => work(api, asked, time, endpoint).await,
         Err(error) => error.into_response(),
     }
 }
@@ -70,15 +79,14 @@ pub(crate) async fn answer_alone(
     request: Request,
     endpoint: impl Endpoint,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let gzip = Gzip::accepted_by(&parts.headers);
-    let form = match Form::read(&parts, body).await {
-        Ok(form) => form,
+    let asked = match Asked::read(request).await {
+        Ok(asked) => asked,
         Err(error) => return error.into_response(),
     };
+    let arrived = Instant::now();
     let turn = Arc::clone(&api.admin_turn).acquire_owned().await;
-    let timeout = api.state.options.timeout;
-    work(api, form, timeout, gzip, move |call: &Call<'_>| {
+    let time = Time { queued: arrived.elapsed(), left: api.state.options.timeout };
+    work(api, asked, time, move |call: &Call<'_>| {
         let _turn = turn;
         endpoint(call)
     })
@@ -91,44 +99,64 @@ pub(crate) async fn answer_in_turn(
     request: Request,
     endpoint: impl Endpoint,
 ) -> Response {
-    let (parts, body) = request.into_parts();
-    let gzip = Gzip::accepted_by(&parts.headers);
-    let form = match Form::read(&parts, body).await {
-        Ok(form) => form,
+    let asked = match Asked::read(request).await {
+        Ok(asked) => asked,
         Err(error) => return error.into_response(),
     };
     let arrived = Instant::now();
     let timeout = api.state.options.timeout;
     // A timeout that cannot be read is the endpoint's to refuse.
     let timeout =
-        form.duration("timeout").ok().flatten().map_or(timeout, |asked| asked.min(timeout));
+        asked.form.duration("timeout").ok().flatten().map_or(timeout, |asked| asked.min(timeout));
     let turn = Arc::clone(&api.turns).acquire_owned();
     let Ok(turn) = tokio::time::timeout(timeout, turn).await else {
         let message = "query timed out in query queue";
         return ApiError::new(ErrorType::Timeout, message).into_response();
     };
-    let timeout = timeout.saturating_sub(arrived.elapsed());
-    work(api, form, timeout, gzip, move |call: &Call<'_>| {
+    let queued = arrived.elapsed();
+    let time = Time { queued, left: timeout.saturating_sub(queued) };
+    work(api, asked, time, move |call: &Call<'_>| {
         let _turn = turn; // until there is an answer, even if nobody waits for it any more
         endpoint(call)
     })
     .await
 }
 
-/// Runs `endpoint` and renders the first chunk of its answer away from the async threads.
-async fn work(
-    api: Arc<Api>,
+/// A request that was read.
+struct Asked {
     form: Form,
-    timeout: Duration,
+    source: Source,
     gzip: Gzip,
-    endpoint: impl Endpoint,
-) -> Response {
+}
+
+impl Asked {
+    async fn read(request: Request) -> Result<Self, ApiError> {
+        let (parts, body) = request.into_parts();
+        let gzip = Gzip::accepted_by(&parts.headers);
+        let form = Form::read(&parts, body).await?;
+        let client = parts.extensions.get().map(|Client(address)| address.to_string());
+        let (client, path) = (client.unwrap_or_default(), parts.uri.path().to_owned());
+        Ok(Self { form, source: Source { client, method: parts.method, path }, gzip })
+    }
+}
+
+/// Of a request that is worked on.
+struct Time {
+    queued: Duration,
+    left: Duration,
+}
+
+/// Runs `endpoint` and renders the first chunk of its answer away from the async threads.
+async fn work(api: Arc<Api>, asked: Asked, time: Time, endpoint: impl Endpoint) -> Response {
     let cancel = Cancel::new();
     let _cancel_if_dropped = CancelOnDrop(cancel.clone());
     let respond = move || {
-        let call = Call { state: &api.state, form: &form, cancel: &cancel, timeout };
+        let Asked { form, source, gzip } = &asked;
+        let Time { queued, left: timeout } = time;
+        let (state, cancel) = (&api.state, &cancel);
+        let call = Call { state, form, source, cancel, timeout, queued };
         match endpoint(&call) {
-            Ok(reply) => reply.into_response(gzip),
+            Ok(reply) => reply.into_response(*gzip),
             Err(error) => error.into_response(),
         }
     };

@@ -9,6 +9,7 @@
 
 mod admin;
 mod ast_json;
+mod client;
 mod cors;
 mod endpoint;
 mod error;
@@ -40,6 +41,7 @@ use tokio::sync::oneshot;
 
 use crate::endpoint::Api;
 
+pub use client::WithClient;
 pub use cors::{CorsOrigin, CorsOriginError};
 pub use lifecycle::{Lifecycle, Readiness};
 pub use metrics::Metrics;
@@ -52,6 +54,7 @@ pub struct State {
     /// `None` where the admin API is not enabled.
     pub admin: Option<Arc<dyn storage::Admin>>,
     pub engine: promql::Engine,
+    pub query_log: Arc<querylog::QueryLog>,
     pub status: Arc<dyn Status>,
     pub build_info: BuildInfo,
     pub lifecycle: Lifecycle,

@@ -6,9 +6,11 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::{Request, State as Shared};
 use axum::routing::{MethodFilter, MethodRouter, on};
-use promql::{Answer, Engine, EngineOptions, EvalError, Expr, Value};
+use model::Timestamp;
+use promql::{Answer, Engine, EngineOptions, EvalError, Expr, Statistics, Value};
+use querylog::{Origin, Query, Stats};
 
-use crate::endpoint::{Api, Call, answer_in_turn};
+use crate::endpoint::{Api, Call, Source, answer_in_turn};
 use crate::error::{ApiError, ErrorType};
 use crate::params::TRUNCATED;
 use crate::query_data::QueryData;
@@ -40,8 +42,11 @@ fn instant(call: &Call<'_>) -> Result<Reply, ApiError> {
     call.form.duration("timeout")?;
     let engine = engine(call)?;
     let expr = expression(call)?;
-    let answer = engine.instant(call.state.query.as_ref(), &expr, at, call.cancel)?;
-    Ok(reply(call, answer, limit))
+    let storage = call.state.query.as_ref();
+    let (answer, stats) = logged(call, (at, at, Duration::ZERO), |statistics| {
+        engine.measured_by(statistics).instant(storage, &expr, at, call.cancel)
+    });
+    Ok(reply(call, answer?, stats, limit))
 }
 
 fn range(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -58,12 +63,36 @@ fn range(call: &Call<'_>) -> Result<Reply, ApiError> {
     let engine = engine(call)?;
     let expr = expression(call)?;
     let storage = call.state.query.as_ref();
-    let answer = engine.range(storage, &expr, start, end, step, call.cancel);
+    let (answer, stats) = logged(call, (start, end, step), |statistics| {
+        engine.measured_by(statistics).range(storage, &expr, start, end, step, call.cancel)
+    });
     let answer = answer.map_err(|error| match error {
         EvalError::BadData(reason) => ApiError::parameter("query", reason),
         other => other.into(),
     })?;
-    Ok(reply(call, answer, limit))
+    Ok(reply(call, answer, stats, limit))
+}
+
+/// Evaluates under the eyes of the query log; the statistics are for who asked for them.
+fn logged(
+    call: &Call<'_>,
+    (start, end, step): (Timestamp, Timestamp, Duration),
+    evaluate: impl FnOnce(Arc<Statistics>) -> Result<Answer, EvalError>,
+) -> (Result<Answer, EvalError>, Option<Stats>) {
+    let asked = call.form.value("stats");
+    let Source { client, method, path } = call.source;
+    let query = Query {
+        text: call.form.value("query"),
+        start,
+        end,
+        step,
+        origin: Origin::Http { client, method: method.as_str(), path },
+        queued: call.queued,
+        counts_samples: !asked.is_empty(),
+    };
+    let (answer, measured) = call.state.query_log.run(&query, evaluate);
+    let stats = (!asked.is_empty()).then(|| Stats::new(&measured, call.queued, asked == "all"));
+    (answer, stats)
 }
 
 fn format(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -103,14 +132,14 @@ fn engine(call: &Call<'_>) -> Result<Engine, ApiError> {
     Ok(Engine::new(EngineOptions { lookback, timeout, ..options.clone() }))
 }
 
-fn reply(call: &Call<'_>, answer: Answer, limit: Option<usize>) -> Reply {
+fn reply(call: &Call<'_>, answer: Answer, stats: Option<Stats>, limit: Option<usize>) -> Reply {
     let query = call.form.value("query");
     let mut warnings = answer.annotations.warnings(query);
     let mut value = answer.value;
     if truncate(&mut value, limit) {
         warnings.push(TRUNCATED.to_owned());
     }
-    Reply::new(QueryData::new(value))
+    Reply::new(QueryData::new(value, stats))
         .with_warnings(warnings)
         .with_infos(answer.annotations.infos(query))
 }

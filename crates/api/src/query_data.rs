@@ -5,8 +5,10 @@
 //! {"resultType":"matrix","result":[{"metric":{…},"values":[[…,"1"],…],"histograms":[[…,{…}],…]},…]}
 //! {"resultType":"scalar","result":[1435781451.781,"1"]}
 //! ```
+//! With `"stats":{…}` at the end where they are asked for.
 
 use promql::{MatrixSeries, SampleValue, Value, VectorSample};
+use querylog::Stats;
 
 use crate::json;
 use crate::respond::Pieces;
@@ -16,6 +18,7 @@ const PIECE_SAMPLES: usize = 512;
 
 pub(crate) struct QueryData {
     value: Value,
+    stats: Option<Stats>,
     /// The vector's sample or the matrix' series that comes next.
     next: usize,
     /// Where in that series to go on.
@@ -23,8 +26,8 @@ pub(crate) struct QueryData {
 }
 
 impl QueryData {
-    pub(crate) fn new(value: Value) -> Self {
-        Self { value, next: 0, sample: 0 }
+    pub(crate) fn new(value: Value, stats: Option<Stats>) -> Self {
+        Self { value, stats, next: 0, sample: 0 }
     }
 }
 
@@ -64,6 +67,10 @@ impl Pieces for QueryData {
             }
         };
         if !more {
+            if let Some(stats) = &self.stats {
+                out.extend_from_slice(b",\"stats\":");
+                serde_json::to_writer(&mut *out, stats).expect("numbers are JSON");
+            }
             out.push(b'}');
         }
         more
@@ -144,7 +151,7 @@ mod tests {
     const AT: Timestamp = Timestamp::from_millis(1_500);
 
     fn written(value: Value) -> String {
-        let mut data = QueryData::new(value);
+        let mut data = QueryData::new(value, None);
         let mut out = Vec::new();
         while data.write_next(&mut out) {}
         String::from_utf8(out).unwrap()

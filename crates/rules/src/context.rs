@@ -6,11 +6,12 @@ use std::time::Duration;
 use model::{Alert, Labels, Timestamp};
 use parking_lot::RwLock;
 use promql::{Cancel, Engine, EvalError, Expr, SampleValue, Value};
+use querylog::{Origin, QueryLog};
 use storage::{Append, Query};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
-use crate::Metrics;
+use crate::{Metrics, RuleGroup};
 
 /// Takes the alerts that are due. It must not block.
 pub trait Notify: Send + Sync {
@@ -65,6 +66,7 @@ impl ExternalUrl {
 pub(crate) struct Context {
     pub(crate) engine: Arc<Engine>,
     pub(crate) query: Arc<dyn Query>,
+    pub(crate) query_log: Arc<QueryLog>,
     pub(crate) append: Arc<dyn Append>,
     pub(crate) notify: Arc<dyn Notify>,
     pub(crate) metrics: Metrics,
@@ -92,9 +94,34 @@ impl Context {
         Arc::clone(&self.settings.read())
     }
 
+    /// The vector that `expr`, which reads `text`, yields at `at` for a rule of `group`.
+    pub(crate) fn rule_vector(
+        &self,
+        group: &RuleGroup,
+        (expr, text): (&Expr, &str),
+        at: Timestamp,
+    ) -> Result<Vec<Element>, EvalError> {
+        let query = querylog::Query {
+            text,
+            start: at,
+            end: at,
+            step: Duration::ZERO,
+            origin: Origin::Rule { file: &group.file, name: &group.name },
+            queued: Duration::ZERO,
+            counts_samples: false,
+        };
+        let evaluate = |statistics| self.vector(&self.engine.measured_by(statistics), expr, at);
+        self.query_log.run(&query, evaluate).0
+    }
+
     /// The vector that `expr` yields at `at`; a scalar is a vector of one series without labels.
-    pub(crate) fn vector(&self, expr: &Expr, at: Timestamp) -> Result<Vec<Element>, EvalError> {
-        let answer = self.engine.instant(&*self.query, expr, at, &self.cancel)?;
+    pub(crate) fn vector(
+        &self,
+        engine: &Engine,
+        expr: &Expr,
+        at: Timestamp,
+    ) -> Result<Vec<Element>, EvalError> {
+        let answer = engine.instant(&*self.query, expr, at, &self.cancel)?;
         match answer.value {
             Value::Vector(vector) => Ok(vector
                 .into_iter()

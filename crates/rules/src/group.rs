@@ -200,12 +200,13 @@ impl Group {
         at: Timestamp,
     ) -> Result<usize, Failure> {
         let stored_at = at.minus(self.query_offset);
-        let result = context.vector(&rule.query().expr, stored_at)?;
+        let query = rule.query();
+        let result = context.rule_vector(&self.config, (&query.expr, &query.text), stored_at)?;
         let series = match rule {
             Rule::Recording(rule) => self.record(rule, result).map_err(Failure::Failed)?,
             Rule::Alerting(rule) => {
-                let observed =
-                    observe(context, settings, rule, result, at).map_err(Failure::Failed)?;
+                let observed = observe(context, (&self.config, settings), rule, result, at)
+                    .map_err(Failure::Failed)?;
                 self.alert(context, settings, rule, state, observed, at).map_err(Failure::Failed)?
             }
         };
@@ -326,14 +327,15 @@ impl Group {
 /// The alerts that a result raises, labels and annotations expanded.
 fn observe(
     context: &Context,
-    settings: &Settings,
+    (group, settings): (&RuleGroup, &Settings),
     rule: &AlertingRule,
     result: Vec<Element>,
     at: Timestamp,
 ) -> Result<BTreeMap<Labels, Observed>, String> {
     let query = |text: &str| {
         let expr = promql::parse(text).map_err(|error| error.to_string())?;
-        let vector = context.vector(&expr, at).map_err(|error| error.to_string())?;
+        let vector =
+            context.rule_vector(group, (&expr, text), at).map_err(|error| error.to_string())?;
         let element = |element: Element| (element.labels, element.value.as_float().unwrap_or(0.0));
         Ok(vector.into_iter().map(element).collect())
     };

@@ -9,6 +9,7 @@ use std::time::Duration;
 use model::Timestamp;
 use parking_lot::{Mutex, RwLock};
 use promql::{Cancel, Engine};
+use querylog::QueryLog;
 use storage::{Append, Query};
 use tokio::sync::{Semaphore, watch};
 use tokio::task::JoinHandle;
@@ -25,6 +26,7 @@ use crate::status::{AlertsStatus, GroupStatus, RulesStatus, alert_statuses};
 pub struct Options {
     pub engine: Arc<Engine>,
     pub query: Arc<dyn Query>,
+    pub query_log: Arc<QueryLog>,
     pub append: Arc<dyn Append>,
     pub notify: Arc<dyn Notify>,
     pub metrics: Metrics,
@@ -95,6 +97,7 @@ impl Manager {
         let context = Context {
             engine: options.engine,
             query: options.query,
+            query_log: options.query_log,
             append: options.append,
             notify: options.notify,
             metrics: options.metrics,

@@ -68,6 +68,7 @@ impl World {
         Context {
             engine: Self::engine(),
             query: Arc::clone(&self.db) as Arc<dyn Query>,
+            query_log: querylog::QueryLog::disabled(),
             append: Arc::clone(&self.db) as Arc<dyn Append>,
             notify: Arc::clone(&self.inbox) as Arc<dyn Notify>,
             metrics: self.metrics.clone(),

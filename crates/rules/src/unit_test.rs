@@ -18,6 +18,7 @@ use model::{Alert, Labels, Sample, Timestamp};
 use parking_lot::RwLock;
 use promql::notation::{Value, parse_line, parse_values};
 use promql::{Cancel, Engine, EngineOptions};
+use querylog::QueryLog;
 use storage::Memory;
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
@@ -210,7 +211,7 @@ impl<'a> Run<'a> {
 
     fn check_expr(&self, test: &ExprTestYaml) -> Result<(), String> {
         let expr = promql::parse(&test.expr).map_err(|error| format!("err: {error}"))?;
-        let vector = self.context.vector(&expr, at(test.eval_time));
+        let vector = self.context.vector(&self.context.engine, &expr, at(test.eval_time));
         let vector = vector.map_err(|error| format!("err: {error}"))?;
         let got = vector
             .into_iter()
@@ -231,6 +232,7 @@ fn context(memory: &Arc<Memory>, step: Duration, settings: Settings, metrics: Me
     Context {
         engine: Arc::new(Engine::new(options)),
         query: Arc::clone(memory) as _,
+        query_log: QueryLog::disabled(),
         append: Arc::clone(memory) as _,
         notify: Arc::new(Nobody),
         metrics,

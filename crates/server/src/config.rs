@@ -45,6 +45,8 @@ pub struct Global {
     pub scrape_timeout: Duration,
     pub evaluation_interval: Duration,
     pub external_labels: Labels,
+    /// Where every query is a line of.
+    pub query_log_file: Option<PathBuf>,
 }
 
 impl Default for Global {
@@ -54,6 +56,7 @@ impl Default for Global {
             scrape_timeout: DEFAULT_SCRAPE_TIMEOUT,
             evaluation_interval: DEFAULT_INTERVAL,
             external_labels: Labels::empty(),
+            query_log_file: None,
         }
     }
 }
@@ -73,7 +76,8 @@ impl Config {
         }
         let yaml: ConfigYaml = serde_yaml_ng::from_str(text).map_err(located)?;
         let rule_files = RuleFiles::find(&yaml.rule_files, directory)?;
-        let global: Global = yaml.global.unwrap_or_default().try_into()?;
+        let mut global: Global = yaml.global.unwrap_or_default().try_into()?;
+        global.query_log_file = global.query_log_file.map(|file| directory.join(file));
         let mut config = Self {
             scrape_jobs: resolve_jobs(yaml.scrape_configs, &global, directory)?,
             global,
@@ -138,8 +142,7 @@ struct GlobalYaml {
     evaluation_interval: Option<Duration>,
     #[serde(default)]
     external_labels: std::collections::BTreeMap<String, String>,
-    #[serde(default, rename = "query_log_file")]
-    _query_log_file: Unsupported,
+    query_log_file: Option<PathBuf>,
     #[serde(default, rename = "rule_query_offset")]
     _rule_query_offset: Unsupported,
     #[serde(default, rename = "scrape_protocols")]
@@ -192,7 +195,14 @@ impl TryFrom<GlobalYaml> for Global {
             "global.scrape_timeout: greater than the scrape interval"
         );
         let external_labels = yaml.external_labels.into_iter().collect();
-        Ok(Self { scrape_interval, scrape_timeout, evaluation_interval, external_labels })
+        let query_log_file = yaml.query_log_file.filter(|file| !file.as_os_str().is_empty());
+        Ok(Self {
+            scrape_interval,
+            scrape_timeout,
+            evaluation_interval,
+            external_labels,
+            query_log_file,
+        })
     }
 }
 

@@ -58,6 +58,8 @@ pub(crate) struct QueryFlags {
     pub timeout: Duration,
     pub max_samples: usize,
     pub max_concurrency: usize,
+    /// Queries that take so long are told to the log; zero: none.
+    pub slow: Duration,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -136,6 +138,11 @@ const VALUES: &[Flag] = &[
     flag("query.timeout", "2m", "Longest time a query may take"),
     flag("query.max-samples", "50000000", "Largest number of samples a query may hold in memory"),
     flag("query.max-concurrency", "20", "Largest number of queries at a time"),
+    flag(
+        "query.slow-log-threshold",
+        "10s",
+        "Shortest time of queries that are logged as slow; 0: none",
+    ),
     flag("rules.alert.for-outage-tolerance", "1h", "Longest outage after which `for` goes on"),
     flag("rules.alert.for-grace-period", "10m", "Shortest `for` whose state is restored"),
     flag("rules.alert.resend-delay", "1m", "Time before a firing alert is sent again"),
@@ -195,6 +202,7 @@ impl Flags {
                 timeout: raw.duration("query.timeout")?,
                 max_samples: raw.count("query.max-samples")?,
                 max_concurrency: raw.count("query.max-concurrency")?,
+                slow: raw.duration("query.slow-log-threshold")?,
             },
             rules: RuleFlags {
                 outage_tolerance: raw.duration("rules.alert.for-outage-tolerance")?,

@@ -104,7 +104,9 @@ fn serve(
 ) -> impl Future<Output = io::Result<()>> + use<> {
     let idle_max = CONNECTION_IDLE_MAX.saturating_add(flags.query.timeout);
     let listener = BoundedListener::new(tcp, flags.web.max_connections, idle_max);
-    axum::serve(listener, router).with_graceful_shutdown(stop.cancelled_owned()).into_future()
+    axum::serve(listener, api::WithClient(router))
+        .with_graceful_shutdown(stop.cancelled_owned())
+        .into_future()
 }
 
 /// What `starting` comes to; `None` where the process is told to stop before.

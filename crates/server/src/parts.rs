@@ -16,6 +16,7 @@ use discovery::TargetGroup;
 use model::{Alert, Labels};
 use prometheus::Registry;
 use promql::{Engine, EngineOptions};
+use querylog::{ActiveQueries, LogFile, QueryLog};
 use storage::Query;
 use tokio::sync::watch;
 use tsdb::Db;
@@ -25,10 +26,14 @@ use crate::config::Config;
 use crate::flags::Flags;
 use crate::routes::now;
 
+/// No more of the running queries are in the file that outlives a crash.
+const ACTIVE_MAX: usize = 10_000;
+
 pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
     pub(crate) engine: Engine,
     discovery: discovery::Manager,
+    pub(crate) query_log: Arc<QueryLog>,
     pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: rules::Manager,
     pub(crate) notifier: Arc<alerts::Notifier>,
@@ -76,6 +81,8 @@ impl Parts {
             subquery_step: config.global.evaluation_interval,
             ..EngineOptions::default()
         });
+        let concurrency = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let query_log = Arc::new(open_query_log(flags, concurrency.get())?);
         let scrape = Arc::new(scrape::Manager::new(
             Arc::clone(&db) as _,
             Arc::new(now),
@@ -99,6 +106,7 @@ impl Parts {
         let rules = rules::Manager::new(rules::Options {
             engine: Arc::new(engine.clone()),
             query: Arc::clone(&db) as _,
+            query_log: Arc::clone(&query_log),
             append: Arc::clone(&db) as _,
             notify: Arc::new(ToAlertmanagers(Arc::clone(&notifier))),
             metrics: rules::Metrics::register(registry)?,
@@ -106,7 +114,7 @@ impl Parts {
             resend_delay: flags.rules.resend_delay,
             outage_tolerance: flags.rules.outage_tolerance,
             grace_period: flags.rules.grace_period,
-            concurrency: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
+            concurrency,
         });
         let external_url = flags.web.external_url.clone();
         let out_of_order_window = out_of_order_window(tier, config);
@@ -115,6 +123,7 @@ impl Parts {
             db,
             engine,
             discovery,
+            query_log,
             scrape,
             rules,
             notifier,
@@ -130,6 +139,13 @@ impl Parts {
     /// Makes `config` the running configuration. What can refuse it comes before what changes.
     pub(crate) async fn apply(&self, tier: &Tier, config: Config) -> anyhow::Result<()> {
         self.warn_of_what_needs_a_restart(tier, &config);
+        let query_log = match &config.global.query_log_file {
+            Some(path) => Some(
+                LogFile::open(path)
+                    .with_context(|| format!("global.query_log_file: open {}", path.display()))?,
+            ),
+            None => None,
+        };
         let external_labels = &config.global.external_labels;
         let settings = rules::Settings {
             evaluation_interval: config.global.evaluation_interval,
@@ -138,6 +154,7 @@ impl Parts {
             ..rules::Settings::default()
         };
         self.senders.apply(&config.remote_write, external_labels).await?;
+        self.query_log.set_file(query_log);
         self.db.set_exemplars_max(config.exemplars_max.unwrap_or(self.exemplars_max));
         self.notifier.apply(config.alerting, external_labels.clone());
         self.external_labels.send_replace(external_labels.clone());
@@ -222,6 +239,16 @@ async fn open_storage(
     };
     let opened = tokio::task::spawn_blocking(move || Db::open(options, metrics)).await?;
     opened.context("open the storage")
+}
+
+/// Each query of a client or a rule has a place among the active ones.
+fn open_query_log(flags: &Flags, rules_concurrency: usize) -> anyhow::Result<QueryLog> {
+    let path = flags.storage.path.join("queries.active");
+    let slots = flags.query.max_concurrency.saturating_add(rules_concurrency).min(ACTIVE_MAX);
+    let active =
+        ActiveQueries::open(&path, slots).with_context(|| format!("open {}", path.display()))?;
+    let slow = Some(flags.query.slow).filter(|slow| !slow.is_zero());
+    Ok(QueryLog::new(Some(active), slow, now))
 }
 
 fn out_of_order_window(tier: &Tier, config: &Config) -> Duration {

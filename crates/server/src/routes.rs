@@ -24,6 +24,7 @@ pub(crate) fn router(
         query: parts.query(),
         admin: flags.web.enable_admin_api.then(|| Arc::clone(&parts.db) as _),
         engine: parts.engine.clone(),
+        query_log: Arc::clone(&parts.query_log),
         status: Arc::new(Status::new(Arc::clone(parts), flags, Arc::clone(loaded))),
         build_info: build_info(tier),
         lifecycle,

@@ -15,6 +15,7 @@ mod grafana;
 mod lifecycle;
 mod load;
 mod peer;
+mod query_stats;
 mod server;
 mod status_pages;
 mod store;

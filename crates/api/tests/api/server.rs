@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use api::{
     BuildInfo, Command, Lifecycle, Metrics, Options, Readiness, RuntimeInfo, State, Status,
-    TsdbStatus,
+    TsdbStatus, WithClient,
 };
 use promql::{Engine, EngineOptions};
+use querylog::QueryLog;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
@@ -32,6 +33,7 @@ pub(crate) struct Setup {
     pub(crate) admin: bool,
     pub(crate) ready: bool,
     pub(crate) options: Options,
+    pub(crate) query_log: Arc<QueryLog>,
 }
 
 impl Default for Setup {
@@ -43,6 +45,7 @@ impl Default for Setup {
             admin: true,
             ready: true,
             options: Options::default(),
+            query_log: QueryLog::disabled(),
         }
     }
 }
@@ -64,6 +67,7 @@ impl Server {
             admin: setup.admin.then(|| store.db.clone() as _),
             query: setup.query.unwrap_or_else(|| store.db.clone()),
             engine: Engine::new(EngineOptions::default()),
+            query_log: setup.query_log,
             status: Arc::new(setup.status),
             build_info: BuildInfo { version: "0.1.0".to_owned(), ..BuildInfo::default() },
             lifecycle: Lifecycle {
@@ -79,7 +83,8 @@ impl Server {
             axum::Router::new().route("/api/v1/write", axum::routing::post(async || "written"));
         let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let base = format!("http://{}", listener.local_addr().unwrap());
-        tokio::spawn(async move { axum::serve(listener, api::router(state, others)).await });
+        let service = WithClient(api::router(state, others));
+        tokio::spawn(async move { axum::serve(listener, service).await });
         Self { base, readiness, commands, store }
     }
 

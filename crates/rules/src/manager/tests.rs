@@ -11,6 +11,7 @@ fn manager(world: &World, start: i64) -> Manager {
     Manager::new(Options {
         engine: World::engine(),
         query: Arc::clone(&world.db) as Arc<dyn Query>,
+        query_log: QueryLog::disabled(),
         append: Arc::clone(&world.db) as Arc<dyn Append>,
         notify: Arc::clone(&world.inbox) as Arc<dyn Notify>,
         metrics: world.metrics.clone(),
