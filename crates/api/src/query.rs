@@ -168,7 +168,9 @@ impl From<EvalError> for ApiError {
         let error_type = match error {
             EvalError::Timeout => ErrorType::Timeout,
             EvalError::Canceled => ErrorType::Canceled,
-            EvalError::TooManySamples | EvalError::Execution(_) => ErrorType::Execution,
+            EvalError::TooManySamples
+            | EvalError::TooMuchMemory { .. }
+            | EvalError::Execution(_) => ErrorType::Execution,
             EvalError::BadData(_) => ErrorType::BadData,
             EvalError::Storage(_) => ErrorType::Internal,
         };

@@ -31,6 +31,8 @@ pub struct EngineOptions {
     pub timeout: Duration,
     /// Samples in memory at one time, of one query.
     pub max_samples: usize,
+    /// Bytes that one query may take. See `eval::memory` for what counts.
+    pub max_memory: usize,
     /// How many threads may work on one query.
     pub threads: NonZeroUsize,
     /// The step of subqueries that name none.
@@ -47,6 +49,7 @@ impl Default for EngineOptions {
             lookback: Duration::from_secs(300),
             timeout: Duration::from_secs(120),
             max_samples: 50_000_000,
+            max_memory: 2 << 30,
             threads: std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN),
             subquery_step: Duration::from_secs(60),
             delayed_name_removal: false,
@@ -124,7 +127,8 @@ impl Engine {
         evaluate: impl FnOnce(&Evaluation<'_>) -> Result<Answer, EvalError> + Send,
     ) -> Result<Answer, EvalError> {
         let start = Instant::now();
-        let limits = Limits::new(cancel.clone(), self.options.timeout, self.options.max_samples);
+        let EngineOptions { timeout, max_samples, max_memory, .. } = self.options;
+        let limits = Limits::new(cancel.clone(), timeout, max_samples, max_memory);
         let counts_samples = self.statistics.as_ref().is_some_and(|s| s.counts_samples());
         let evaluation =
             Evaluation::new(storage, &self.options, limits, grid, expr, counts_samples);

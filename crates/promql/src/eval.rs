@@ -23,11 +23,15 @@ mod info;
 mod invariant;
 mod kahan;
 mod labels;
+mod matching;
 mod math;
+mod memory;
 mod meter;
 mod over_time;
 mod pushdown;
 mod quantile;
+mod result;
+mod scalar;
 mod selector;
 mod shared;
 mod sort;
@@ -47,10 +51,11 @@ use crate::ast::{Call, Expr, StringLiteral, ValueType};
 use crate::engine::EngineOptions;
 use crate::limits::{EvalError, Limits};
 use crate::statistics::Measured;
-use crate::value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};
+use crate::value::{Answer, StringValue, Value};
 use column::{Column, Point};
 use context::Contexts;
 pub(crate) use grid::Grid;
+use memory::Held;
 use meter::Meter;
 use shared::Shared;
 
@@ -63,6 +68,7 @@ pub(crate) struct Series {
     /// With delayed name removal: the name goes at the end of the evaluation.
     pub(crate) drop_name: bool,
     pub(crate) column: Column,
+    held: Held,
 }
 
 /// One query being evaluated.
@@ -127,9 +133,7 @@ impl<'a> Evaluation<'a> {
             }
             (ValueType::Vector, expr) => {
                 let series = self.without_late_names(self.vector(expr, &self.query)?)?;
-                Value::Vector(
-                    series.into_iter().filter_map(|s| vector_sample(s, timestamp)).collect(),
-                )
+                Value::Vector(self.vector_result(series)?)
             }
             (ValueType::Matrix, Expr::Matrix(selector)) => {
                 Value::Matrix(self.raw_samples(selector)?)
@@ -153,11 +157,7 @@ impl<'a> Evaluation<'a> {
             }
             _ => self.without_late_names(self.vector(expr, &self.query)?)?,
         };
-        let mut matrix: Vec<MatrixSeries> =
-            series.into_iter().map(|series| matrix_series(series, &self.query)).collect();
-        matrix.retain(|series| !series.samples.is_empty() || !series.histograms.is_empty());
-        self.meter.sorting(|| matrix.sort_by(|a, b| a.labels.cmp(&b.labels)));
-        Ok(self.answer(Value::Matrix(matrix)))
+        Ok(self.answer(Value::Matrix(self.matrix_result(series)?)))
     }
 
     fn answer(&self, value: Value) -> Answer {
@@ -168,74 +168,6 @@ impl<'a> Evaluation<'a> {
         add(&mut self.annotations.lock());
     }
 
-    /// The values of a scalar expression, one per time.
-    fn scalar(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<f64>> {
-        if self.evaluates_once(expr, grid) {
-            let once = self.meter.repeated(grid.count, || self.scalar(expr, &grid.first()))?;
-            return Ok(vec![once[0]; grid.count]);
-        }
-        Ok(match expr {
-            Expr::Number(number) => vec![number.value; grid.count],
-            Expr::Paren(paren) => self.scalar(&paren.inner, grid)?,
-            Expr::Unary(unary) => {
-                let mut values = self.scalar(&unary.inner, grid)?;
-                if unary.negative {
-                    values.iter_mut().for_each(|value| *value = -*value);
-                }
-                values
-            }
-            Expr::Binary(binary) => {
-                let mut left = self.scalar(&binary.lhs, grid)?;
-                let right = self.scalar(&binary.rhs, grid)?;
-                for (left, right) in left.iter_mut().zip(right) {
-                    *left = binary::scalars(binary.op, *left, right);
-                }
-                left
-            }
-            Expr::Call(call) => self.scalar_call(call, grid)?,
-            other => unreachable!("type-checked to be a scalar: {other}"),
-        })
-    }
-
-    fn scalar_call(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<f64>> {
-        let seconds = |millis: i64| millis as f64 / 1000.0;
-        let constant = |value: f64| Ok(vec![value; grid.count]);
-        match call.function.name {
-            "pi" => constant(std::f64::consts::PI),
-            "time" => Ok(grid.times().map(seconds).collect()),
-            "start" => constant(seconds(self.query.start)),
-            "end" => constant(seconds(self.query.end())),
-            "step" => constant(seconds(self.query.step)),
-            "range" => constant(seconds(self.query.end() - self.query.start)),
-            "min_of" | "max_of" => {
-                let mut left = self.scalar(&call.args[0], grid)?;
-                let right = self.scalar(&call.args[1], grid)?;
-                let pick = if call.function.name == "min_of" { math::min } else { math::max };
-                for (left, right) in left.iter_mut().zip(right) {
-                    *left = pick(*left, right);
-                }
-                Ok(left)
-            }
-            "scalar" => self.scalar_of_vector(&call.args[0], grid),
-            name => unreachable!("no such function gives a scalar: {name}"),
-        }
-    }
-
-    /// The one float of the vector, where there is just one; otherwise NaN.
-    fn scalar_of_vector(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<f64>> {
-        let vector = self.vector(expr, grid)?;
-        let values = (0..grid.count).map(|step| {
-            let mut floats = vector.iter().filter_map(|series| series.column.float(step));
-            match (floats.next(), floats.next()) {
-                (Some(value), None) => value,
-                _ => f64::NAN,
-            }
-        });
-        let values = values.collect();
-        self.release(&vector);
-        Ok(values)
-    }
-
     /// The series of an instant vector expression. Those without a single sample may be missing.
     fn vector(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<Series>> {
         self.limits.check()?;
@@ -243,8 +175,9 @@ impl<'a> Evaluation<'a> {
             let once = || self.vector(expr, &grid.first());
             let mut series = self.meter.repeated(grid.count, once)?;
             for series in &mut series {
-                self.limits.charge(grid.count - 1)?;
+                self.check_room(grid.count)?;
                 series.column = series.column.repeated(grid.count);
+                self.keep_anew(series)?;
             }
             return Ok(series);
         }
@@ -287,17 +220,11 @@ impl<'a> Evaluation<'a> {
 
     fn vector_of_scalar(&self, expr: &Expr, grid: &Grid) -> Evaluated<Vec<Series>> {
         let column = Column::of_floats(self.scalar(expr, grid)?);
-        self.limits.charge(grid.count)?;
-        Ok(vec![Series { column, ..Series::default() }])
+        self.kept(Series { column, ..Series::default() })
     }
 
     fn evaluates_once(&self, expr: &Expr, grid: &Grid) -> bool {
         self.has_at && grid.count > 1 && invariant::is_invariant(expr)
-    }
-
-    /// Gives back what [`Limits::charge`] was told of `series`.
-    fn release(&self, series: &[Series]) {
-        self.limits.release(series.iter().map(|series| series.column.size()).sum());
     }
 
     fn lookback(&self) -> i64 {
@@ -324,7 +251,7 @@ impl<'a> Evaluation<'a> {
         for series in series.iter_mut().filter(|series| series.drop_name) {
             series.labels = labels::without_metadata(&series.labels);
         }
-        labels::merged(series)
+        self.merged(series)
     }
 }
 
@@ -334,26 +261,4 @@ fn string(expr: &Expr) -> &StringLiteral {
         Expr::String(literal) => literal,
         other => unreachable!("type-checked to be a string: {other}"),
     }
-}
-
-fn vector_sample(series: Series, timestamp: Timestamp) -> Option<VectorSample> {
-    let value = match series.column.get(0)? {
-        Point::Float(value) => SampleValue::Float(value),
-        Point::Histogram(histogram) => SampleValue::Histogram(histogram),
-    };
-    Some(VectorSample { labels: series.labels, timestamp, value })
-}
-
-fn matrix_series(series: Series, grid: &Grid) -> MatrixSeries {
-    let mut matrix =
-        MatrixSeries { labels: series.labels, samples: Vec::new(), histograms: Vec::new() };
-    for (step, time) in grid.times().enumerate() {
-        let timestamp = Timestamp::from_millis(time);
-        match series.column.get(step) {
-            None => {}
-            Some(Point::Float(value)) => matrix.samples.push(Sample { timestamp, value }),
-            Some(Point::Histogram(histogram)) => matrix.histograms.push((timestamp, histogram)),
-        }
-    }
-    matrix
 }

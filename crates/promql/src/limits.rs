@@ -15,6 +15,8 @@ pub enum EvalError {
     Canceled,
     #[error("query processing would load too many samples into memory in query execution")]
     TooManySamples,
+    #[error("query processing would take more than {max} bytes of memory (--query.max-memory)")]
+    TooMuchMemory { max: usize },
     /// The expression cannot be evaluated on this data.
     #[error("{0}")]
     Execution(String),
@@ -35,7 +37,7 @@ impl EvalError {
         match self {
             Self::Timeout => "timeout",
             Self::Canceled => "canceled",
-            Self::TooManySamples | Self::Execution(_) => "execution",
+            Self::TooManySamples | Self::TooMuchMemory { .. } | Self::Execution(_) => "execution",
             Self::BadData(_) => "bad_data",
             Self::Storage(_) => "internal",
         }
@@ -68,13 +70,27 @@ pub(crate) struct Limits {
     samples: AtomicUsize,
     samples_peak: AtomicUsize,
     samples_max: usize,
+    bytes: AtomicUsize,
+    bytes_max: usize,
 }
 
 impl Limits {
-    pub(crate) fn new(cancel: Cancel, timeout: Duration, samples_max: usize) -> Self {
+    pub(crate) fn new(
+        cancel: Cancel,
+        timeout: Duration,
+        samples_max: usize,
+        bytes_max: usize,
+    ) -> Self {
         let deadline = Instant::now().checked_add(timeout);
-        let (samples, samples_peak) = (AtomicUsize::new(0), AtomicUsize::new(0));
-        Self { cancel, deadline, samples, samples_peak, samples_max }
+        Self {
+            cancel,
+            deadline,
+            samples: AtomicUsize::new(0),
+            samples_peak: AtomicUsize::new(0),
+            samples_max,
+            bytes: AtomicUsize::new(0),
+            bytes_max,
+        }
     }
 
     /// To be asked between series, and now and then inside long loops.
@@ -86,6 +102,11 @@ impl Limits {
             Some(deadline) if Instant::now() >= deadline => Err(EvalError::Timeout),
             _ => Ok(()),
         }
+    }
+
+    /// As [`Limits::check`], in loops over what is soon done: every so many of them.
+    pub(crate) fn check_now_and_then(&self, index: usize) -> Result<(), EvalError> {
+        if index.is_multiple_of(512) { self.check() } else { Ok(()) }
     }
 
     /// Accounts for samples that come into memory.
@@ -109,5 +130,26 @@ impl Limits {
     /// Accounts for samples that have left it.
     pub(crate) fn release(&self, samples: usize) {
         self.samples.fetch_sub(samples, Ordering::Relaxed);
+    }
+
+    /// Accounts for memory that is about to be taken, or was just taken.
+    pub(crate) fn charge_bytes(&self, bytes: usize) -> Result<(), EvalError> {
+        let before = self.bytes.fetch_add(bytes, Ordering::Relaxed);
+        match before.saturating_add(bytes) > self.bytes_max {
+            true => Err(EvalError::TooMuchMemory { max: self.bytes_max }),
+            false => Ok(()),
+        }
+    }
+
+    /// Refuses what would not fit, without accounting for it.
+    pub(crate) fn check_room(&self, bytes: usize) -> Result<(), EvalError> {
+        match self.bytes.load(Ordering::Relaxed).saturating_add(bytes) > self.bytes_max {
+            true => Err(EvalError::TooMuchMemory { max: self.bytes_max }),
+            false => Ok(()),
+        }
+    }
+
+    pub(crate) fn release_bytes(&self, bytes: usize) {
+        self.bytes.fetch_sub(bytes, Ordering::Relaxed);
     }
 }

@@ -57,6 +57,8 @@ pub(crate) struct QueryFlags {
     pub lookback: Duration,
     pub timeout: Duration,
     pub max_samples: usize,
+    /// Bytes; `None`: a share of what there is.
+    pub max_memory: Option<usize>,
     pub max_concurrency: usize,
     /// Queries that take so long are told to the log; zero: none.
     pub slow: Duration,
@@ -137,6 +139,11 @@ const VALUES: &[Flag] = &[
     flag("query.lookback-delta", "5m", "How long a sample stands for its series"),
     flag("query.timeout", "2m", "Longest time a query may take"),
     flag("query.max-samples", "50000000", "Largest number of samples a query may hold in memory"),
+    flag(
+        "query.max-memory",
+        "0B",
+        "Bytes of memory that a query may take, such as 512MB; 0: a quarter of what there is",
+    ),
     flag("query.max-concurrency", "20", "Largest number of queries at a time"),
     flag(
         "query.slow-log-threshold",
@@ -201,6 +208,9 @@ impl Flags {
                 lookback: raw.duration("query.lookback-delta")?,
                 timeout: raw.duration("query.timeout")?,
                 max_samples: raw.count("query.max-samples")?,
+                max_memory: Some(raw.size("query.max-memory")?)
+                    .filter(|bytes| *bytes > 0)
+                    .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
                 max_concurrency: raw.count("query.max-concurrency")?,
                 slow: raw.duration("query.slow-log-threshold")?,
             },

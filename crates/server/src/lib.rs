@@ -9,6 +9,7 @@ mod gate;
 mod lifecycle;
 mod listener;
 mod logging;
+mod machine;
 mod maintenance;
 mod parts;
 mod routes;

@@ -24,6 +24,7 @@ use tsdb::Db;
 use crate::Tier;
 use crate::config::Config;
 use crate::flags::Flags;
+use crate::machine::query_memory_bytes;
 use crate::routes::now;
 
 /// No more of the running queries are in the file that outlives a crash.
@@ -78,6 +79,7 @@ impl Parts {
             lookback: flags.query.lookback,
             timeout: flags.query.timeout,
             max_samples: flags.query.max_samples,
+            max_memory: flags.query.max_memory.unwrap_or_else(query_memory_bytes),
             subquery_step: config.global.evaluation_interval,
             ..EngineOptions::default()
         });

@@ -12,6 +12,7 @@ use rustc_hash::FxHashMap;
 use super::column::{Column, Point};
 use super::histogram::HistogramSum;
 use super::kahan::KahanSum;
+use super::memory::{Held, histogram_bytes, labels_bytes};
 use super::over_time::Mean;
 use super::quantile::quantile;
 use super::stream::Stream;
@@ -58,6 +59,7 @@ struct Groups {
     groups: Vec<Group>,
     key: Vec<u8>,
     annotations: Annotations,
+    held: Held,
 }
 
 struct Group {
@@ -130,6 +132,7 @@ impl Evaluation<'_> {
             groups: Vec::new(),
             key: Vec::new(),
             annotations: Annotations::default(),
+            held: Held::default(),
         };
         let parts = self.fold(stream, new, |groups, series| {
             self.add_series(&fold, &grouping, groups, series)
@@ -137,22 +140,28 @@ impl Evaluation<'_> {
         let mut parts = parts.into_iter();
         let mut all = parts.next().unwrap_or_else(new);
         for part in parts {
-            self.add_groups(&fold, &mut all, part);
+            self.add_groups(&fold, &mut all, part)?;
         }
         let mut annotations = std::mem::take(&mut all.annotations);
         let mut result = Vec::with_capacity(all.groups.len());
-        for group in all.groups {
+        for (index, group) in all.groups.into_iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
             let mut column = Column::absent(grid.count);
             for (step, cell) in group.cells.into_iter().enumerate() {
+                if matches!(cell.state, State::Values(_)) {
+                    self.limits.check()?; // they are about to be sorted
+                }
                 let q = quantiles.as_ref().map_or(f64::NAN, |quantiles| quantiles[step]);
                 column.set(step, fold.finish(cell, q, &mut annotations));
             }
-            if column.is_empty() {
-                self.limits.release(column.size());
-            } else {
-                result.push(Series { labels: group.labels, drop_name: group.drop_name, column });
+            if !column.is_empty() {
+                let Group { labels, drop_name, .. } = group;
+                let mut series = Series { labels, drop_name, column, ..Series::default() };
+                self.keep(&mut series)?;
+                result.push(series);
             }
         }
+        self.release_held(all.held);
         self.annotate(|all| all.merge(annotations));
         Ok(result)
     }
@@ -187,13 +196,15 @@ impl Evaluation<'_> {
         all: &mut Groups,
         series: &Series,
     ) -> Evaluated<()> {
-        let Groups { places, groups, key, annotations } = all;
+        let Groups { places, groups, key, annotations, held } = all;
         grouping.write_key(&series.labels, key);
         let place = match places.get(key.as_slice()) {
             Some(place) => *place,
             None => {
-                self.limits.charge(series.column.size())?;
                 let labels = grouping.labels(&series.labels);
+                let own = labels_bytes(&labels) + key.len() + size_of::<Group>();
+                let bytes = own + series.column.len() * size_of::<Cell>();
+                self.hold(Held { samples: series.column.size(), bytes }, held)?;
                 let cells = (0..series.column.len()).map(|_| Cell::default()).collect();
                 groups.push(Group { labels, drop_name: false, cells });
                 places.insert(key.clone(), groups.len() - 1);
@@ -202,11 +213,9 @@ impl Evaluation<'_> {
         };
         let group = &mut groups[place];
         group.drop_name |= series.drop_name;
+        self.hold(beside_cells(fold, &group.cells, &series.column), held)?;
         for (step, cell) in group.cells.iter_mut().enumerate() {
             if let Some(value) = series.column.float(step) {
-                if fold.op == AggregateOp::Quantile {
-                    self.limits.charge(1)?;
-                }
                 fold.add_float(&mut cell.state, value);
             } else if let Some(histogram) = series.column.histogram(step) {
                 fold.add_histogram(cell, histogram, &series.labels, annotations);
@@ -216,11 +225,13 @@ impl Evaluation<'_> {
     }
 
     /// Folds the groups of a later part of the series into those of the earlier ones.
-    fn add_groups(&self, fold: &Fold, all: &mut Groups, part: Groups) {
+    fn add_groups(&self, fold: &Fold, all: &mut Groups, part: Groups) -> Evaluated<()> {
+        all.held.add(part.held);
         all.annotations.merge(part.annotations);
         let mut keys: Vec<(Vec<u8>, usize)> = part.places.into_iter().collect();
         keys.sort_unstable_by_key(|(_, place)| *place);
-        for ((key, _), group) in keys.into_iter().zip(part.groups) {
+        for ((key, place), group) in keys.into_iter().zip(part.groups) {
+            self.limits.check_now_and_then(place)?;
             match all.places.get(&key) {
                 None => {
                     all.places.insert(key, all.groups.len());
@@ -229,13 +240,13 @@ impl Evaluation<'_> {
                 Some(place) => {
                     let known = &mut all.groups[*place];
                     known.drop_name |= group.drop_name;
-                    self.limits.release(group.cells.len());
                     for (cell, new) in known.cells.iter_mut().zip(group.cells) {
                         fold.add_cell(cell, new, &mut all.annotations);
                     }
                 }
             }
         }
+        Ok(())
     }
 
     fn count_values(&self, aggregate: &Aggregate, grid: &Grid) -> Evaluated<Vec<Series>> {
@@ -255,6 +266,7 @@ impl Evaluation<'_> {
         let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
         for series in &vector {
             for step in 0..grid.count {
+                self.limits.check_now_and_then(step)?;
                 let value = match series.column.get(step) {
                     None => continue,
                     Some(Point::Float(value)) => crate::number::format_value(value),
@@ -266,10 +278,11 @@ impl Evaluation<'_> {
                 let place = match places.get(&labels) {
                     Some(place) => *place,
                     None => {
-                        self.limits.charge(grid.count)?;
+                        places.insert(labels.clone(), result.len());
                         let column = Column::absent(grid.count);
-                        result.push(Series { labels: labels.clone(), drop_name: false, column });
-                        places.insert(labels, result.len() - 1);
+                        let mut new = Series { labels, column, ..Series::default() };
+                        self.keep(&mut new)?;
+                        result.push(new);
                         result.len() - 1
                     }
                 };
@@ -280,6 +293,24 @@ impl Evaluation<'_> {
         self.release(&vector);
         Ok(result)
     }
+}
+
+/// What cells keep of a series beside their own size: the values of `quantile`, and sums of histograms.
+fn beside_cells(fold: &Fold, cells: &[Cell], column: &Column) -> Held {
+    let mut held = Held::default();
+    if fold.op == AggregateOp::Quantile {
+        held.samples = (0..column.len()).filter(|step| column.float(*step).is_some()).count();
+        held.bytes = 2 * held.samples * size_of::<f64>(); // as vectors grow
+    }
+    if column.has_histograms() {
+        let is_first = |(step, cell): (usize, &Cell)| match cell.histogram {
+            None => column.histogram(step),
+            Some(_) => None,
+        };
+        let first = cells.iter().enumerate().filter_map(is_first);
+        held.bytes += first.map(|histogram| 2 * histogram_bytes(histogram)).sum::<usize>();
+    }
+    held
 }
 
 /// How samples are folded.

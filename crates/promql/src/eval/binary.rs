@@ -5,14 +5,15 @@
 
 use std::sync::Arc;
 
-use model::{FloatHistogram, Labels, METRIC_NAME};
+use model::{FloatHistogram, Labels};
 use rustc_hash::FxHashMap;
 
 use super::column::{Column, Point};
 use super::labels::InBraces;
+use super::matching::{Matched, match_labels};
 use super::{Evaluated, Evaluation, Grid, Series, histogram, labels};
 use crate::annotations::Annotations;
-use crate::ast::{Binary, BinaryOp, Cardinality, Matching};
+use crate::ast::{Binary, BinaryOp, Cardinality};
 use crate::limits::EvalError;
 use crate::position::Position;
 
@@ -141,41 +142,16 @@ pub(super) fn with_scalar(
     Ok(outcome.keep.then_some(result))
 }
 
-/// The series of both operands by the labels that must be equal.
-struct Matched {
-    groups: usize,
-    left: Vec<usize>,
-    right: Vec<usize>,
-}
-
-impl Matched {
-    fn new(matching: &Matching, left: &[Series], right: &[Series]) -> Self {
-        let mut groups: FxHashMap<Labels, usize> = FxHashMap::default();
-        let mut group_of = |series: &Series| {
-            let next = groups.len();
-            *groups.entry(match_labels(matching, &series.labels)).or_insert(next)
-        };
-        let left = left.iter().map(&mut group_of).collect();
-        let right = right.iter().map(&mut group_of).collect();
-        Self { groups: groups.len(), left, right }
-    }
-}
-
-/// The labels by which a series is matched.
-fn match_labels(matching: &Matching, labels: &Labels) -> Labels {
-    if matching.on {
-        return labels.keep(&matching.labels);
-    }
-    let ignored = |name: &str| name == METRIC_NAME || matching.labels.iter().any(|l| l == name);
-    Labels::from_sorted(labels.iter().filter(|(name, _)| !ignored(name)))
-}
+/// What [`Join`] has for every group and time.
+const CELL_BYTES: usize = size_of::<u32>() + size_of::<bool>();
 
 impl Evaluation<'_> {
     /// `and`, `or`, `unless`
     pub(super) fn set_operation(&self, binary: &Binary, grid: &Grid) -> Evaluated<Vec<Series>> {
         let mut left = self.vector(&binary.lhs, grid)?;
         let mut right = self.vector(&binary.rhs, grid)?;
-        let matched = Matched::new(&binary.matching, &left, &right);
+        let matched = self.matched(&binary.matching, &left, &right)?;
+        self.limits.charge_bytes(matched.groups * grid.count)?;
         // The side whose presence decides, group by group.
         let (deciding, groups) = match binary.op {
             BinaryOp::Or => (&left, &matched.left),
@@ -183,6 +159,7 @@ impl Evaluation<'_> {
         };
         let mut present = vec![false; matched.groups * grid.count];
         for (series, group) in deciding.iter().zip(groups) {
+            self.limits.check()?;
             for step in 0..grid.count {
                 present[group * grid.count + step] |= series.column.is_present(step);
             }
@@ -193,12 +170,14 @@ impl Evaluation<'_> {
         };
         let keeps_present = binary.op == BinaryOp::And;
         for (series, group) in filtered.iter_mut().zip(groups) {
+            self.limits.check()?;
             for step in 0..grid.count {
                 if present[group * grid.count + step] != keeps_present {
                     series.column.clear(step);
                 }
             }
         }
+        self.limits.release_bytes(present.len());
         if binary.op != BinaryOp::Or {
             self.release(&right);
             let (kept, empty): (Vec<_>, Vec<_>) =
@@ -207,7 +186,7 @@ impl Evaluation<'_> {
             return Ok(kept);
         }
         left.extend(right.into_iter().filter(|series| !series.column.is_empty()));
-        labels::merged(left)
+        self.merged(left)
     }
 
     /// Arithmetic and comparison between vectors.
@@ -258,8 +237,9 @@ impl<'a> Join<'a> {
         swapped: bool,
     ) -> Evaluated<Self> {
         let matching = &binary.matching;
-        let matched = Matched::new(matching, many, one);
+        let matched = evaluation.matched(matching, many, one)?;
         let cells = matched.groups * grid.count;
+        evaluation.limits.charge_bytes(cells * CELL_BYTES)?;
         let mut join = Self {
             evaluation,
             binary,
@@ -291,6 +271,7 @@ impl<'a> Join<'a> {
     fn place_one_side(&mut self) -> Evaluated<()> {
         let may_be_unmatched = self.fills() != (None, None);
         for (index, series) in self.one.iter().enumerate() {
+            self.evaluation.limits.check()?;
             for step in 0..self.grid.count {
                 if !series.column.is_present(step) {
                     continue;
@@ -356,7 +337,7 @@ impl<'a> Join<'a> {
                         0 => match_labels(&self.binary.matching, &series.labels),
                         met => one[met as usize - 1].labels.clone(),
                     };
-                    let place = self.place(&series.labels, &labels);
+                    let place = self.place(&series.labels, &labels)?;
                     target = Some((met, place));
                     place
                 }
@@ -371,6 +352,7 @@ impl<'a> Join<'a> {
         let (Some(fill), _) = self.fills() else { return Ok(()) };
         let one = self.one;
         for (index, series) in one.iter().enumerate() {
+            self.evaluation.limits.check()?;
             let group = self.matched.right[index];
             let mut place = None;
             for step in 0..self.grid.count {
@@ -380,11 +362,13 @@ impl<'a> Join<'a> {
                 }
                 let Some(other) = series.column.get(step) else { continue };
                 let Some((point, keep)) = self.pair(Point::Float(fill), other) else { continue };
-                let place = *place.get_or_insert_with(|| {
+                if place.is_none() {
                     let labels = match_labels(&self.binary.matching, &series.labels);
-                    self.place(&labels, &series.labels)
-                });
-                self.put(place, step, point, keep)?;
+                    place = Some(self.place(&labels, &series.labels)?);
+                }
+                if let Some(place) = place {
+                    self.put(place, step, point, keep)?;
+                }
             }
         }
         Ok(())
@@ -419,14 +403,17 @@ impl<'a> Join<'a> {
     }
 
     /// Where the result of two series goes.
-    fn place(&mut self, many: &Labels, one: &Labels) -> usize {
+    fn place(&mut self, many: &Labels, one: &Labels) -> Evaluated<usize> {
         let labels = self.result_labels(many, one);
-        let (results, grid) = (&mut self.results, self.grid);
-        *self.places.entry(labels).or_insert_with_key(|labels| {
-            let column = Column::absent(grid.count);
-            results.push(Series { labels: labels.clone(), drop_name: false, column });
-            results.len() - 1
-        })
+        if let Some(place) = self.places.get(&labels) {
+            return Ok(*place);
+        }
+        let column = Column::absent(self.grid.count);
+        let mut series = Series { labels: labels.clone(), column, ..Series::default() };
+        self.evaluation.keep(&mut series)?;
+        self.results.push(series);
+        self.places.insert(labels, self.results.len() - 1);
+        Ok(self.results.len() - 1)
     }
 
     fn result_labels(&self, many: &Labels, one: &Labels) -> Labels {
@@ -469,11 +456,19 @@ impl<'a> Join<'a> {
     fn finish(mut self) -> Evaluated<Vec<Series>> {
         let annotations = std::mem::take(&mut self.annotations);
         self.evaluation.annotate(|all| all.merge(annotations));
-        let mut results = self.results;
-        results.retain(|series| !series.column.is_empty());
-        for series in &mut results {
-            self.evaluation.limits.charge(series.column.size())?;
+        self.evaluation.limits.release_bytes(self.met.len() * CELL_BYTES);
+        let mut results = Vec::with_capacity(self.results.len());
+        for (index, mut series) in self.results.into_iter().enumerate() {
+            self.evaluation.limits.check_now_and_then(index)?;
+            if series.column.is_empty() {
+                self.evaluation.release_one(&series);
+                continue;
+            }
+            if series.column.has_histograms() {
+                self.evaluation.keep_anew(&mut series)?;
+            }
             series.drop_name = self.binary.returns_bool;
+            results.push(series);
         }
         Ok(results)
     }

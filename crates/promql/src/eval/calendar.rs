@@ -85,9 +85,9 @@ impl Evaluation<'_> {
     /// `hour()` and its like: of the time of evaluation.
     pub(super) fn date_of_now(&self, name: &str, grid: &Grid) -> Evaluated<Vec<Series>> {
         let part = part(name).expect("the caller has looked it up");
+        self.check_room(grid.count)?;
         let values = grid.times().map(|time| part(time.div_euclid(1000) as f64)).collect();
-        self.limits.charge(grid.count)?;
-        Ok(vec![Series { column: Column::of_floats(values), ..Series::default() }])
+        self.kept(Series { column: Column::of_floats(values), ..Series::default() })
     }
 }
 

@@ -68,7 +68,6 @@ impl Evaluation<'_> {
                 if column.is_empty() {
                     continue;
                 }
-                self.limits.charge(column.size())?;
                 let (labels, late) = self.renamed(source.labels.clone());
                 let labels = match question {
                     Question::Quantile { label: Some((name, value)), .. } => {
@@ -78,12 +77,15 @@ impl Evaluation<'_> {
                     }
                     _ => labels,
                 };
-                result.push(Series { labels, drop_name: source.drop_name || late, column });
+                let drop_name = source.drop_name || late;
+                let mut series = Series { labels, drop_name, column, ..Series::default() };
+                self.keep(&mut series)?;
+                result.push(series);
             }
         }
         self.annotate(|all| all.merge(notes));
         self.release(&vector);
-        if self.options.delayed_name_removal { Ok(result) } else { labels::merged(result) }
+        if self.options.delayed_name_removal { Ok(result) } else { self.merged(result) }
     }
 
     fn questions(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Question>> {

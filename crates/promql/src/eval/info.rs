@@ -88,10 +88,11 @@ impl Evaluation<'_> {
                 let place = match places.get(&labels) {
                     Some(place) => *place,
                     None => {
-                        self.limits.charge(grid.count)?;
                         let (drop_name, column) = (series.drop_name, Column::absent(grid.count));
-                        result.push(Series { labels: labels.clone(), drop_name, column });
-                        places.insert(labels, result.len() - 1);
+                        places.insert(labels.clone(), result.len());
+                        let mut new = Series { labels, drop_name, column, ..Series::default() };
+                        self.keep(&mut new)?;
+                        result.push(new);
                         result.len() - 1
                     }
                 };

@@ -3,7 +3,7 @@
 use std::collections::hash_map::Entry;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::column::Column;
 use super::{Evaluated, Evaluation, Grid, Series, string};
@@ -36,35 +36,43 @@ pub(super) fn same_labelset() -> EvalError {
     EvalError::execution("vector cannot contain metrics with the same labelset")
 }
 
-pub(super) fn contains_same(series: &[Series]) -> bool {
-    let mut seen = rustc_hash::FxHashSet::default();
-    !series.iter().all(|series| seen.insert(&series.labels))
-}
-
-/// Makes one series of those with the same labels; an error if two have a value at one time.
-pub(super) fn merged(series: Vec<Series>) -> Evaluated<Vec<Series>> {
-    if !contains_same(&series) {
-        return Ok(series);
-    }
-    let mut unique: Vec<Series> = Vec::with_capacity(series.len());
-    let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
-    for series in series {
-        match places.entry(series.labels.clone()) {
-            Entry::Vacant(entry) => {
-                entry.insert(unique.len());
-                unique.push(series);
-            }
-            Entry::Occupied(entry) => {
-                if !unique[*entry.get()].column.merge(&series.column) {
-                    return Err(same_labelset());
+impl Evaluation<'_> {
+    /// Makes one series of those with the same labels; an error if two have a value at one time.
+    pub(super) fn merged(&self, series: Vec<Series>) -> Evaluated<Vec<Series>> {
+        if !self.contains_same(&series)? {
+            return Ok(series);
+        }
+        let mut unique: Vec<Series> = Vec::with_capacity(series.len());
+        let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
+        for (index, series) in series.into_iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
+            match places.entry(series.labels.clone()) {
+                Entry::Vacant(entry) => {
+                    entry.insert(unique.len());
+                    unique.push(series);
+                }
+                Entry::Occupied(entry) => {
+                    if !unique[*entry.get()].column.merge(&series.column) {
+                        return Err(same_labelset());
+                    }
+                    self.release_one(&series);
                 }
             }
         }
+        Ok(unique)
     }
-    Ok(unique)
-}
 
-impl Evaluation<'_> {
+    pub(super) fn contains_same(&self, series: &[Series]) -> Evaluated<bool> {
+        let mut seen = FxHashSet::default();
+        for (index, series) in series.iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
+            if !seen.insert(&series.labels) {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
     /// One series where the vector has none at all.
     pub(super) fn absent(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
         let arg = call.args[0].unwrapped();
@@ -90,14 +98,10 @@ impl Evaluation<'_> {
                 column.set_float(step, 1.0);
             }
         }
-        self.limits.charge(grid.count)?;
-        let labels = labels_of_absent(arg);
-        Ok(if column.is_empty() {
-            self.limits.release(grid.count);
-            Vec::new()
-        } else {
-            vec![Series { labels, drop_name: false, column }]
-        })
+        if column.is_empty() {
+            return Ok(Vec::new());
+        }
+        self.kept(Series { labels: labels_of_absent(arg), column, ..Series::default() })
     }
 
     pub(super) fn label_replace(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
@@ -111,17 +115,23 @@ impl Evaluation<'_> {
         let target = valid_name(target, "invalid destination label name in label_replace()")?;
         let replacement = &replacement.value;
         let mut vector = self.vector(&call.args[0], grid)?;
+        let references = replacement.matches('$').count();
         for series in &mut vector {
+            self.limits.check()?;
             let value = series.labels.value(&source.value);
             let Some(captures) = regex.captures(value) else { continue };
+            // None gives more than the whole value.
+            let expanded_max = references.saturating_mul(value.len());
+            self.limits.check_room(replacement.len().saturating_add(expanded_max))?;
             let mut new = String::new();
             captures.expand(replacement, &mut new);
             series.labels = with_label(&series.labels, target, new);
+            self.keep_anew(series)?;
             if target == METRIC_NAME {
                 series.drop_name = false;
             }
         }
-        merged(vector)
+        self.merged(vector)
     }
 
     pub(super) fn label_join(&self, call: &Call, grid: &Grid) -> Evaluated<Vec<Series>> {
@@ -134,15 +144,19 @@ impl Evaluation<'_> {
         let target = valid_name(target, "invalid destination label name in label_join()")?;
         let mut vector = self.vector(&call.args[0], grid)?;
         for series in &mut vector {
+            self.limits.check()?;
             let values: Vec<&str> =
                 sources.iter().map(|source| series.labels.value(source)).collect();
+            let bytes = values.iter().map(|value| value.len() + separator.value.len());
+            self.limits.check_room(bytes.sum())?;
             let joined = values.join(&separator.value);
             series.labels = with_label(&series.labels, target, joined);
+            self.keep_anew(series)?;
             if target == METRIC_NAME {
                 series.drop_name = false;
             }
         }
-        merged(vector)
+        self.merged(vector)
     }
 }
 

@@ -79,15 +79,16 @@ impl Evaluation<'_> {
         let part = |op| self.push_down_as_it_is(&Aggregate { op, ..aggregate.clone() }, grid);
         let Some(mut sums) = part(AggregateOp::Sum)? else { return Ok(None) };
         let Some(counts) = part(AggregateOp::Count)? else { return Ok(None) };
-        self.release(&counts);
-        let counts: FxHashMap<&Labels, &Column> =
+        let by_labels: FxHashMap<&Labels, &Column> =
             counts.iter().map(|count| (&count.labels, &count.column)).collect();
         for sum in &mut sums {
-            match counts.get(&sum.labels) {
+            self.limits.check()?;
+            match by_labels.get(&sum.labels) {
                 Some(counts) => divide(&mut sum.column, counts),
                 None => sum.column.reset(grid.count),
             }
         }
+        self.release(&counts);
         Ok(Some(sums))
     }
 
@@ -110,8 +111,9 @@ impl Evaluation<'_> {
         let mut groups = Vec::with_capacity(answer.groups.len());
         for group in answer.groups {
             let column = Column::new(grid.count, group.values, group.histograms);
-            self.limits.charge(column.size())?;
-            groups.push(Series { labels: group.labels, drop_name: false, column });
+            let mut series = Series { labels: group.labels, column, ..Series::default() };
+            self.keep(&mut series)?;
+            groups.push(series);
         }
         Ok(Some(groups))
     }

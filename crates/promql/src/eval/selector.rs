@@ -116,7 +116,7 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let Scratch { columns, annotations, .. } = scratch;
+        let Scratch { columns, annotations, charged, .. } = scratch;
         columns.clear();
         instants.set.read(index, columns)?;
         if instants.resolve_hints {
@@ -124,6 +124,7 @@ impl Evaluation<'_> {
         }
         let size = columns.len() + columns.histograms.len();
         self.limits.charge(size)?;
+        self.charge_columns(columns, charged)?;
         series.labels = instants.set.labels(index);
         series.drop_name = false;
         if instants.smoothed {
@@ -263,7 +264,9 @@ impl Evaluation<'_> {
             if !columns.is_empty() || !columns.histograms.is_empty() {
                 let samples: Vec<Sample> = columns.iter().collect();
                 let histograms = columns.histograms.clone();
-                matrix.push(MatrixSeries { labels: set.labels(index), samples, histograms });
+                let series = MatrixSeries { labels: set.labels(index), samples, histograms };
+                self.charge_result(&series)?;
+                matrix.push(series);
             }
         }
         self.meter.add(&tally.into_counts());

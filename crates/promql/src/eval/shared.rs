@@ -57,9 +57,10 @@ impl Evaluation<'_> {
             return self.aggregate(aggregate, grid);
         }
         let key = (text, *grid);
-        if let Some(Known { series, counts }) = self.shared.results.lock().get(&key).cloned() {
+        let known = self.shared.results.lock().get(&key).cloned();
+        if let Some(Known { mut series, counts }) = known {
             self.meter.add(&counts);
-            self.limits.charge(series.iter().map(|series| series.column.size()).sum())?;
+            series.iter_mut().try_for_each(|series| self.keep(series))?;
             return Ok(series);
         }
         let before = self.annotations.lock().placed();
@@ -67,8 +68,9 @@ impl Evaluation<'_> {
         self.meter.add(&counts);
         // Annotations name positions: what has some is to be annotated where it stands again.
         if self.annotations.lock().placed() == before {
-            self.limits.charge(result.iter().map(|series| series.column.size()).sum())?;
-            self.shared.results.lock().insert(key, Known { series: result.clone(), counts });
+            let mut series = result.clone();
+            series.iter_mut().try_for_each(|series| self.keep(series))?;
+            self.shared.results.lock().insert(key, Known { series, counts });
         }
         Ok(result)
     }

@@ -61,6 +61,8 @@ pub(super) struct Scratch {
     pub(super) annotations: Annotations,
     pub(super) resets: Vec<usize>,
     pub(super) tally: Tally,
+    /// Bytes, for the columns.
+    pub(super) charged: usize,
     /// The metric that was last looked at for being a counter.
     pub(super) checked_metric: String,
 }
@@ -230,6 +232,7 @@ impl Evaluation<'_> {
         let times: Vec<f64> = grid.times().map(|time| time as f64 / 1000.0).collect();
         let mut vector = self.vector(expr, grid)?;
         for series in &mut vector {
+            self.limits.check()?;
             for (step, time) in times.iter().enumerate() {
                 if series.column.is_present(step) {
                     series.column.set_float(step, *time);
@@ -245,7 +248,7 @@ impl Evaluation<'_> {
         let (may_collide, strict) =
             (stream.may_collide, matches!(&stream.source, Source::Windows(_)));
         let parts = self.fold(stream, Vec::new, |kept: &mut Vec<Series>, series| {
-            self.limits.charge(series.column.size())?;
+            self.keep(series)?;
             kept.push(std::mem::take(series));
             Ok(())
         })?;
@@ -253,10 +256,10 @@ impl Evaluation<'_> {
         if !may_collide || self.options.delayed_name_removal {
             return Ok(series);
         }
-        if strict && labels::contains_same(&series) {
+        if strict && self.contains_same(&series)? {
             return Err(labels::same_labelset());
         }
-        labels::merged(series)
+        self.merged(series)
     }
 
     /// Shows every series that has a sample to `visit`, together with the state of the thread that
@@ -273,7 +276,8 @@ impl Evaluation<'_> {
         if let Source::Ready(ready) = stream.source {
             let (mut state, mut annotations) = (new(), Annotations::default());
             for mut series in ready {
-                self.limits.release(series.column.size());
+                self.limits.check()?;
+                self.release_one(&series);
                 self.apply(stages, &mut series, &mut annotations);
                 if !series.column.is_empty() {
                     visit(&mut state, &mut series)?;
@@ -286,6 +290,7 @@ impl Evaluation<'_> {
         let work = |part: Range<usize>| -> Evaluated<S> {
             let tally = self.meter.tally();
             let (mut state, mut scratch) = (new(), Scratch { tally, ..Scratch::default() });
+            self.limits.charge_bytes(grid.count * size_of::<f64>())?;
             let mut series = Series::default();
             for index in part {
                 self.limits.check()?;
@@ -307,6 +312,7 @@ impl Evaluation<'_> {
             }
             self.annotate(|all| all.merge(scratch.annotations));
             self.meter.add(&scratch.tally.into_counts());
+            self.limits.release_bytes(grid.count * size_of::<f64>() + scratch.charged);
             Ok(state)
         };
         let threads = (count / SERIES_PER_THREAD).clamp(1, self.options.threads.get());
@@ -326,10 +332,11 @@ impl Evaluation<'_> {
         let mut series = self.collect_parts(bare)?;
         let mut annotations = Annotations::default();
         for series in &mut series {
+            self.limits.check()?;
             self.apply(&stages, series, &mut annotations);
         }
         self.annotate(|all| all.merge(annotations));
-        Ok(Stream::new(Source::Ready(labels::merged(series)?), &grid))
+        Ok(Stream::new(Source::Ready(self.merged(series)?), &grid))
     }
 
     /// As [`Evaluation::collect`] for a stream without stages.
@@ -342,7 +349,7 @@ impl Evaluation<'_> {
 
     fn apply(&self, stages: &[Stage<'_>], series: &mut Series, annotations: &mut Annotations) {
         for stage in stages {
-            let Series { labels, drop_name, column } = series;
+            let Series { labels, drop_name, column, .. } = series;
             let renames = match stage {
                 Stage::Floats(apply) => {
                     column.drop_histograms();

@@ -7,8 +7,9 @@ use model::{FloatHistogram, Sample, Timestamp};
 use storage::Columns;
 
 use super::column::Point;
+use super::memory::{Held, columns_bytes, labels_bytes};
 use super::window::Computed;
-use super::{Evaluated, Evaluation, Grid};
+use super::{Evaluated, Evaluation, Grid, Series};
 use crate::ast::Subquery;
 use crate::limits::EvalError;
 use crate::value::MatrixSeries;
@@ -34,8 +35,11 @@ impl Evaluation<'_> {
         if inner.count > self.options.max_samples {
             return Err(EvalError::TooManySamples);
         }
+        self.check_room(inner.count)?;
         let series = self.vector(&subquery.inner, &inner)?;
-        let computed = series.into_iter().map(|series| {
+        let mut computed = Vec::with_capacity(series.len());
+        for series in series {
+            self.limits.check()?;
             let mut columns = Columns::default();
             for (index, time) in inner.times().enumerate() {
                 let timestamp = Timestamp::from_millis(time);
@@ -47,20 +51,32 @@ impl Evaluation<'_> {
                     }
                 }
             }
-            Computed { labels: series.labels, drop_name: series.drop_name, columns }
-        });
-        Ok(computed.collect())
+            self.release_one(&series);
+            let samples = columns.len() + columns.histograms.len();
+            let bytes = columns_bytes(&columns) + labels_bytes(&series.labels);
+            let mut held = Held::default();
+            self.hold(Held { samples, bytes }, &mut held)?;
+            let Series { labels, drop_name, .. } = series;
+            computed.push(Computed { labels, drop_name, columns, held });
+        }
+        Ok(computed)
     }
 
     /// The samples of a subquery that is itself the query.
     pub(super) fn subquery_samples(&self, subquery: &Subquery) -> Evaluated<Vec<MatrixSeries>> {
-        let series = self.subquery(subquery, &self.query)?.into_iter();
-        let matrix = series.map(|series| MatrixSeries {
-            labels: series.labels,
-            samples: series.columns.iter().collect(),
-            histograms: series.columns.histograms,
-        });
-        Ok(matrix.filter(|s| !s.samples.is_empty() || !s.histograms.is_empty()).collect())
+        let mut matrix = Vec::new();
+        for series in self.subquery(subquery, &self.query)? {
+            self.limits.check()?;
+            self.release_held(series.held);
+            let Computed { labels, columns, .. } = series;
+            let samples: Vec<Sample> = columns.iter().collect();
+            let series = MatrixSeries { labels, samples, histograms: columns.histograms };
+            self.charge_result(&series)?;
+            if !series.samples.is_empty() || !series.histograms.is_empty() {
+                matrix.push(series);
+            }
+        }
+        Ok(matrix)
     }
 }
 

@@ -41,6 +41,7 @@ impl Evaluation<'_> {
         let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
         let grouping = Grouping::new(&aggregate.grouping, aggregate.without);
         for (index, series) in vector.iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
             let place = *places.entry(grouping.labels(&series.labels)).or_insert(groups.len());
             if place == groups.len() {
                 groups.push(Vec::new());
@@ -50,18 +51,22 @@ impl Evaluation<'_> {
         let mut kept = Kept { columns: FxHashMap::default(), order: Vec::new(), count: grid.count };
         for (step, value) in values.iter().enumerate() {
             self.limits.check()?;
-            for group in &groups {
+            for (index, group) in groups.iter().enumerate() {
+                self.limits.check_now_and_then(index)?;
                 self.select_at(aggregate, step, *value, (&vector, group), &mut kept);
             }
         }
         let Kept { mut columns, order, .. } = kept;
-        let result = order.into_iter().map(|index| {
+        let mut result = Vec::with_capacity(order.len());
+        for index in order {
             let column = columns.remove(&index).expect("every index is in the order once");
-            Series { column, ..vector[index].clone() }
-        });
-        let result: Vec<Series> = result.collect();
+            let Series { labels, drop_name, .. } = &vector[index];
+            let labels = labels.clone();
+            let mut series = Series { labels, drop_name: *drop_name, column, ..Series::default() };
+            self.keep(&mut series)?;
+            result.push(series);
+        }
         self.release(&vector);
-        self.limits.charge(result.iter().map(|series| series.column.size()).sum())?;
         Ok(result)
     }
 

@@ -11,6 +11,7 @@ use model::{FloatHistogram, Labels, Timestamp};
 use storage::{Columns, SelectionHints, SeriesSet};
 
 use super::column::Point;
+use super::memory::Held;
 use super::selector::{Timing, drop_stale, resolve_reset_hints};
 use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series, counters, over_time};
@@ -47,6 +48,7 @@ pub(super) struct Computed {
     pub(super) labels: Labels,
     pub(super) drop_name: bool,
     pub(super) columns: Columns,
+    pub(super) held: Held,
 }
 
 impl Windows<'_> {
@@ -214,7 +216,7 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let Scratch { columns, annotations, resets, tally, checked_metric } = scratch;
+        let Scratch { columns, annotations, resets, tally, charged, checked_metric } = scratch;
         let labels = match &windows.data {
             Data::Stored(set) => {
                 columns.clear();
@@ -234,6 +236,7 @@ impl Evaluation<'_> {
         };
         let size = columns.len() + columns.histograms.len();
         self.limits.charge(size)?;
+        self.charge_columns(columns, charged)?;
         tally.windows(columns, grid, windows.range, |now| windows.timing.reference(now));
         resets.clear();
         if windows.function.counts_resets() {
