@@ -29,7 +29,7 @@ impl Labels {
 
     /// From pairs that uphold LABELS-1 already, which is checked in debug builds only.
     pub fn from_sorted<'a>(pairs: impl IntoIterator<Item = (&'a str, &'a str)>) -> Self {
-        let mut text = String::with_capacity(256);
+        let mut text = String::with_capacity(512);
         let mut previous = "";
         for (name, value) in pairs {
             debug_assert!(previous < name, "label names sorted and unique: {previous:?}, {name:?}");
