@@ -14,6 +14,20 @@ use model::{Exemplar, Labels, Timestamp};
 
 pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
     out.push(b'"');
+    if is_plain(text) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        escaped(out, text);
+    }
+    out.push(b'"');
+}
+
+/// Looks at every byte, whatever it finds: that is several at a time.
+fn is_plain(text: &str) -> bool {
+    text.bytes().fold(true, |plain, byte| plain & (byte >= 0x20) & (byte != b'"') & (byte != b'\\'))
+}
+
+fn escaped(out: &mut Vec<u8>, text: &str) {
     let mut plain_from = 0;
     for (at, byte) in text.bytes().enumerate() {
         let escape: &[u8] = match byte {
@@ -33,20 +47,22 @@ pub(crate) fn string(out: &mut Vec<u8>, text: &str) {
         }
     }
     out.extend_from_slice(&text.as_bytes()[plain_from..]);
-    out.push(b'"');
 }
 
 pub(crate) fn labels(out: &mut Vec<u8>, labels: &Labels) {
     out.push(b'{');
-    for (index, (name, value)) in labels.iter().enumerate() {
-        if index > 0 {
-            out.push(b',');
-        }
-        string(out, name);
-        out.push(b':');
-        string(out, value);
-    }
+    labels.iter().for_each(|(name, value)| label(out, name, value));
     out.push(b'}');
+}
+
+/// The next member of an object that has been opened.
+pub(crate) fn label(out: &mut Vec<u8>, name: &str, value: &str) {
+    if out.last() != Some(&b'{') {
+        out.push(b',');
+    }
+    string(out, name);
+    out.push(b':');
+    string(out, value);
 }
 
 pub(crate) fn strings(out: &mut Vec<u8>, texts: &[String]) {
@@ -134,34 +150,40 @@ fn timestamp(out: &mut Vec<u8>, at: Timestamp) {
         out.push(b'-');
     }
     let (seconds, fraction) = (millis.unsigned_abs() / 1000, millis.unsigned_abs() % 1000);
-    match fraction {
-        0 => write(out, format_args!("{seconds}")),
-        _ => write(out, format_args!("{seconds}.{fraction:03}")),
+    out.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+    if fraction > 0 {
+        let digits = [fraction / 100, fraction / 10 % 10, fraction % 10];
+        out.push(b'.');
+        out.extend(digits.map(|digit| b'0' + digit as u8));
     }
 }
 
 fn number(out: &mut Vec<u8>, value: f64) {
     let magnitude = value.abs();
-    if value.is_nan() || magnitude == 0.0 || (1e-6..1e21).contains(&magnitude) {
+    if magnitude == 0.0 || !magnitude.is_finite() || (1e-6..1e21).contains(&magnitude) {
         return plain_number(out, value);
     }
-    if value.is_infinite() {
-        return plain_number(out, value);
-    }
-    let text = format!("{value:e}");
-    let (digits, exponent) = text.split_once('e').expect("`e` format writes an exponent");
+    let mut shortest = zmij::Buffer::new();
+    let text = shortest.format_finite(value);
+    let (digits, exponent) = text.split_once('e').expect("so far from 1, with an exponent");
     let (sign, exponent) = match exponent.strip_prefix('-') {
         Some(exponent) => ('-', exponent),
-        None => ('+', exponent),
+        None => ('+', exponent.trim_start_matches('+')),
     };
     write(out, format_args!("{digits}e{sign}{exponent:0>2}"));
 }
 
+/// Never with an exponent.
 fn plain_number(out: &mut Vec<u8>, value: f64) {
-    if value.is_infinite() {
+    let magnitude = value.abs();
+    if magnitude == 0.0 || (1e-5..1e16).contains(&magnitude) {
+        let mut shortest = zmij::Buffer::new();
+        let text = shortest.format_finite(value); // `1.0` and `1.5`; further from 1, with an exponent
+        out.extend_from_slice(text.strip_suffix(".0").unwrap_or(text).as_bytes());
+    } else if magnitude.is_infinite() {
         out.extend_from_slice(if value > 0.0 { b"+Inf" } else { b"-Inf" });
     } else {
-        write(out, format_args!("{value}")); // never an exponent; NaN is `NaN`
+        write(out, format_args!("{value}")); // NaN is `NaN`
     }
 }
 
@@ -171,6 +193,8 @@ fn write(out: &mut Vec<u8>, text: std::fmt::Arguments<'_>) {
 
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
 
     fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
@@ -200,6 +224,48 @@ mod tests {
         check(0, f64::NEG_INFINITY, r#"[0,"-Inf"]"#);
         check(0, f64::NAN, r#"[0,"NaN"]"#);
         check(i64::MIN, 5e-324, r#"[-9223372036854775.808,"5e-324"]"#);
+    }
+
+    proptest! {
+        /// The standard library writes the fewest digits, too, more slowly.
+        #[test]
+        fn numbers_are_the_shortest_that_read_back_the_same(bits: u64, decimal in -1e18..1e18f64) {
+            for value in [f64::from_bits(bits), decimal, decimal.round(), decimal / 1e12] {
+                let text = written(|out| number(out, value));
+                match text.strip_prefix('+').unwrap_or(&text).parse::<f64>() {
+                    Ok(read) if read.is_nan() => prop_assert!(value.is_nan()),
+                    Ok(read) => prop_assert_eq!(read.to_bits(), value.to_bits(), "{}", text),
+                    Err(error) => prop_assert!(false, "{text}: {error}"),
+                }
+                let digits = |text: &str| {
+                    let digits = text.split('e').next().unwrap_or_default().replace(['-', '.'], "");
+                    digits.trim_matches('0').len()
+                };
+                if value.is_finite() {
+                    prop_assert_eq!(digits(&text), digits(&format!("{value:e}")), "{}", text);
+                }
+                prop_assert_eq!(
+                    text.contains('e'),
+                    value.is_finite() && value != 0.0 && !(1e-6..1e21).contains(&value.abs())
+                );
+                let plain = written(|out| plain_number(out, value));
+                let expect = format!("{value}").replace("inf", "Inf");
+                prop_assert_eq!(plain.trim_start_matches('+'), expect);
+            }
+        }
+
+        #[test]
+        fn timestamps_are_seconds_and_milliseconds(millis: i64) {
+            let text = written(|out| timestamp(out, Timestamp::from_millis(millis)));
+            let (seconds, fraction) = text.split_once('.').unwrap_or((&text, "000"));
+            prop_assert_eq!(format!("{seconds}{fraction}").parse(), Ok(millis));
+        }
+
+        #[test]
+        fn any_string_reads_back(text: String) {
+            let read: String = serde_json::from_str(&written(|out| string(out, &text))).unwrap();
+            prop_assert_eq!(read, text);
+        }
     }
 
     #[test]

@@ -24,6 +24,8 @@ use crate::error::{ApiError, ErrorType};
 use crate::json;
 
 const CHUNK_BYTES: usize = 64 << 10;
+/// Room for an answer of a panel's query.
+const ANSWER_BYTES_USUAL: usize = 4 << 10;
 /// Below this, compression costs more than it saves.
 const GZIP_BYTES_MIN: usize = 1 << 10;
 
@@ -247,7 +249,10 @@ impl Iterator for Chunks {
         if self.part == Part::Done {
             return None;
         }
-        let mut chunk = Vec::new();
+        let mut chunk = Vec::with_capacity(match self.part {
+            Part::Opening => ANSWER_BYTES_USUAL,
+            _ => CHUNK_BYTES + CHUNK_BYTES / 16,
+        });
         while self.part != Part::Done && chunk.len() < CHUNK_BYTES {
             self.write_next(&mut chunk);
         }
