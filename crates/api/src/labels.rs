@@ -80,36 +80,72 @@ fn series(call: &Call<'_>) -> Result<Reply, ApiError> {
     let limit = limit.unwrap_or(usize::MAX);
     let selected: usize = sets.iter().map(|set| set.len()).sum();
     let truncated = selected > limit && Merged::new(Arc::clone(&sets)).nth(limit).is_some();
-    let reply = Reply::list(Merged::new(sets).take(limit), json::labels);
+    let reply = Reply::list(Merged::new(sets).take(limit), Found::write);
     Ok(if truncated { reply.with_warnings(vec![TRUNCATED.to_owned()]) } else { reply })
 }
 
-/// The series of several sets, each once, in order. Reads labels as they are asked for.
+/// The series of several sets, each once, in order.
 struct Merged {
     sets: Arc<[Box<dyn SeriesSet>]>,
-    /// Of each set: the labels that come next, and their index.
-    heads: Vec<(Option<Labels>, usize)>,
+    /// Of each set, which series comes next.
+    next: Vec<usize>,
+    /// Their labels; of a single set nobody needs to know.
+    heads: Vec<Option<Labels>>,
+}
+
+/// A series by its set and its place in that.
+struct Found {
+    sets: Arc<[Box<dyn SeriesSet>]>,
+    set: usize,
+    index: usize,
 }
 
 impl Merged {
     fn new(sets: Arc<[Box<dyn SeriesSet>]>) -> Self {
-        let heads = sets.iter().map(|set| (labels_at(set.as_ref(), 0), 0)).collect();
-        Self { sets, heads }
+        let heads = match &*sets {
+            [_] => Vec::new(),
+            several => several.iter().map(|set| labels_at(set.as_ref(), 0)).collect(),
+        };
+        Self { next: vec![0; sets.len()], sets, heads }
+    }
+
+    /// The set that the next series is in; passes it in all others.
+    fn next_set(&mut self) -> Option<usize> {
+        if let [set] = &*self.sets {
+            return (self.next[0] < set.len()).then_some(0);
+        }
+        let next = self.heads.iter().flatten().min()?.clone();
+        let mut found = None;
+        for (number, set) in self.sets.iter().enumerate() {
+            if self.heads[number].as_ref() == Some(&next) {
+                self.heads[number] = labels_at(set.as_ref(), self.next[number] + 1);
+                match found {
+                    None => found = Some(number),
+                    Some(_) => self.next[number] += 1,
+                }
+            }
+        }
+        found
     }
 }
 
 impl Iterator for Merged {
-    type Item = Labels;
+    type Item = Found;
 
-    fn next(&mut self) -> Option<Labels> {
-        let next = self.heads.iter().filter_map(|(labels, _)| labels.as_ref()).min()?.clone();
-        for (set, (labels, index)) in self.sets.iter().zip(&mut self.heads) {
-            if labels.as_ref() == Some(&next) {
-                *index += 1;
-                *labels = labels_at(set.as_ref(), *index);
-            }
-        }
-        Some(next)
+    fn next(&mut self) -> Option<Found> {
+        let set = self.next_set()?;
+        let index = self.next[set];
+        self.next[set] += 1;
+        Some(Found { sets: Arc::clone(&self.sets), set, index })
+    }
+}
+
+impl Found {
+    fn write(out: &mut Vec<u8>, found: &Self) {
+        out.push(b'{');
+        let set = &found.sets[found.set];
+        set.each_label(found.index, &mut |name, value| json::label(out, name, value));
+        out.push(b'}');
     }
 }
 

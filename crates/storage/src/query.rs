@@ -101,6 +101,11 @@ pub trait SeriesSet: Send + Sync {
 
     fn labels(&self, index: usize) -> Labels;
 
+    /// Shows the labels of one series in order, without putting them together.
+    fn each_label(&self, index: usize, show: &mut dyn FnMut(&str, &str)) {
+        self.labels(index).iter().for_each(|(name, value)| show(name, value));
+    }
+
     /// Appends the samples of one series within the selection's range, in time order, to `columns`.
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError>;
 }

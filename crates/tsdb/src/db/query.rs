@@ -1,7 +1,5 @@
 //! Answers questions from head and blocks together.
 
-use std::collections::BTreeSet;
-
 use model::{Exemplar, Labels, Matcher, Metadata, Sample, TimeRange};
 use roaring::RoaringBitmap;
 use storage::{Columns, LabelQuery, Query, QueryError, Selection, SeriesSet};
@@ -22,34 +20,38 @@ impl Query for Db {
     }
 
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        let mut names = BTreeSet::new();
+        let mut names = Vec::new();
         if self.head_overlaps(query.range) {
             let index = self.head.index.read();
             let among = index.select_any(&query.matcher_sets);
             names.extend(index.label_names(among.as_ref()).into_iter().map(str::to_owned));
         }
+        sort_unique(&mut names);
         for block in self.blocks.overlapping(query.range) {
             let among = select_any(&block, &query.matcher_sets)?;
             names.extend(block.label_names(among.as_ref())?.into_iter().map(str::to_owned));
+            sort_unique(&mut names);
         }
-        Ok(names.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
+        names.truncate(query.limit.unwrap_or(usize::MAX));
+        Ok(names)
     }
 
     fn label_values(&self, name: &str, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
-        let mut values = BTreeSet::new();
+        let mut values = Vec::new();
         if self.head_overlaps(query.range) {
-            let in_head: Vec<String> = {
-                let index = self.head.index.read(); // sorting takes longer
-                let among = index.select_any(&query.matcher_sets);
-                index.label_values(name, among.as_ref()).into_iter().map(str::to_owned).collect()
-            };
-            values.extend(in_head);
+            let index = self.head.index.read();
+            let among = index.select_any(&query.matcher_sets);
+            let in_head = index.label_values(name, among.as_ref());
+            values.extend(in_head.into_iter().map(str::to_owned));
         }
+        sort_unique(&mut values);
         for block in self.blocks.overlapping(query.range) {
             let among = select_any(&block, &query.matcher_sets)?;
             values.extend(block.label_values(name, among.as_ref())?.into_iter().map(str::to_owned));
+            sort_unique(&mut values);
         }
-        Ok(values.into_iter().take(query.limit.unwrap_or(usize::MAX)).collect())
+        values.truncate(query.limit.unwrap_or(usize::MAX));
+        Ok(values)
     }
 
     fn metadata(&self, metric: Option<&str>) -> Result<Vec<(String, Metadata)>, QueryError> {
@@ -83,6 +85,12 @@ impl Db {
         let held = bounds.oldest().zip(bounds.newest());
         held.is_some_and(|(oldest, newest)| TimeRange::new(oldest, newest).overlaps(&range))
     }
+}
+
+/// Texts of several places, each once. What was sorted before takes no second sorting.
+fn sort_unique(texts: &mut Vec<String>) {
+    texts.sort();
+    texts.dedup();
 }
 
 /// The series that meet all matchers of any one set; `None` means every series.

@@ -10,10 +10,11 @@ use crate::chunk::merge::merge;
 use crate::chunk::xor::BadChunk;
 use crate::chunk::{Points, XOR, XorSamples};
 use crate::head::full_chunk::FullChunk;
+use crate::head::index::{LabelList, SelectedLabels};
 use crate::head::series::{Series, Visible};
 use crate::head::{Head, Place, Slot};
 
-/// New series, which wait for the index, get their turn after so many have been labelled.
+/// New series, which wait for the index, get their turn after the labels of so many have been copied.
 const LABELLED_AT_ONCE: usize = 4096;
 
 /// A consistent cut of some series (QUERY-1). Full chunks are shared with the head; of open chunks
@@ -21,7 +22,8 @@ const LABELLED_AT_ONCE: usize = 4096;
 #[derive(Debug)]
 pub(crate) struct HeadSet {
     range: TimeRange,
-    series: Vec<(Labels, CutSeries)>,
+    labels: SelectedLabels,
+    series: Vec<(LabelList, CutSeries)>,
     full: Vec<FullChunk>,
     open: Vec<u8>,
 }
@@ -55,7 +57,7 @@ pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
         }
     }
     drop(snapshot);
-    set.series = labelled(head, picked);
+    (set.labels, set.series) = labelled(head, picked);
     set
 }
 
@@ -94,7 +96,8 @@ pub(super) fn latest(
         }
     }
     drop(snapshot);
-    Ok(labelled(head, found))
+    let (labels, found) = labelled(head, found);
+    Ok(found.into_iter().map(|(list, sample)| (labels.labels(list), sample)).collect())
 }
 
 fn places(head: &Head, selection: &Selection) -> Vec<Place> {
@@ -104,26 +107,27 @@ fn places(head: &Head, selection: &Selection) -> Vec<Place> {
 
 /// Puts labels in the place of places, and sorts by them. A series that left the head meanwhile is left
 /// out: what was cut of it is in a block by now.
-fn labelled<T>(head: &Head, picked: Vec<(Place, T)>) -> Vec<(Labels, T)> {
+fn labelled<T>(head: &Head, picked: Vec<(Place, T)>) -> (SelectedLabels, Vec<(LabelList, T)>) {
+    let mut labels = SelectedLabels::default();
     let mut labelled = Vec::with_capacity(picked.len());
-    let is_one_run = picked.len() <= LABELLED_AT_ONCE;
     let mut picked = picked.into_iter();
     while !picked.as_slice().is_empty() {
-        let mut run: Vec<_> = picked.by_ref().take(LABELLED_AT_ONCE).collect();
-        let index = head.index.read();
-        run.sort_unstable_by(|(a, _), (b, _)| index.compare(a.slot, b.slot));
-        let run = run.into_iter();
-        labelled.extend(run.filter_map(|(place, cut)| Some((index.labels(place)?, cut))));
+        let run = picked.by_ref().take(LABELLED_AT_ONCE);
+        head.index.read().copy_labels(run, &mut labels, &mut labelled);
     }
-    if !is_one_run {
-        labelled.sort_by(|(a, _), (b, _)| a.cmp(b)); // finds the runs, and only merges them
-    }
-    labelled
+    labels.sort(&mut labelled);
+    (labels, labelled)
 }
 
 impl HeadSet {
-    const fn new(range: TimeRange) -> Self {
-        Self { range, series: Vec::new(), full: Vec::new(), open: Vec::new() }
+    fn new(range: TimeRange) -> Self {
+        Self {
+            range,
+            labels: SelectedLabels::default(),
+            series: Vec::new(),
+            full: Vec::new(),
+            open: Vec::new(),
+        }
     }
 
     /// What is visible of `series` in the range; `None` where nothing is.
@@ -194,8 +198,7 @@ impl HeadSet {
 
     /// What [`SeriesSet::read`] gives, as points.
     pub(crate) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
-        let (labels, series) = &self.series[index];
-        self.points(series).map_err(|BadChunk| corrupt(labels))
+        self.points(&self.series[index].1).map_err(|BadChunk| corrupt(&self.labels(index)))
     }
 }
 
@@ -205,12 +208,17 @@ impl SeriesSet for HeadSet {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        self.series[index].0.clone()
+        self.labels.labels(self.series[index].0)
+    }
+
+    fn each_label(&self, index: usize, show: &mut dyn FnMut(&str, &str)) {
+        let list = self.series[index].0;
+        self.labels.pairs(list).for_each(|(name, value)| show(name, value));
     }
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {
-        let (labels, series) = &self.series[index];
-        self.read_series(series, columns).map_err(|BadChunk| corrupt(labels))
+        self.read_series(&self.series[index].1, columns)
+            .map_err(|BadChunk| corrupt(&self.labels(index)))
     }
 }
 

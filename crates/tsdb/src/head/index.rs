@@ -22,6 +22,7 @@ use super::{Place, Slot};
 use crate::log::{LogPosition, LogSeries};
 use numbers::Numbers;
 pub(crate) use saved::{LoadedPairs, LoadedSeries};
+pub(crate) use selected::{LabelList, SelectedLabels};
 
 #[path = "index/numbers.rs"]
 mod numbers;
@@ -29,6 +30,8 @@ mod numbers;
 mod saved;
 #[path = "index/select.rs"]
 mod select;
+#[path = "index/selected.rs"]
+mod selected;
 
 /// The golden ratio's fraction: multiplying by it spreads small integers over all bits.
 const FACTOR: u64 = 0x9e37_79b9_7f4a_7c15;

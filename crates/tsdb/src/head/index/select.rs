@@ -3,8 +3,6 @@
 //! Matchers that name values outright come first, fewest series first. What is left then decides how
 //! the others are met: few series are looked at one by one, many are cut by whole postings.
 
-use std::collections::HashMap;
-
 use model::matcher::Pattern;
 use model::{MatchOp, Matcher};
 use roaring::RoaringBitmap;
@@ -59,21 +57,32 @@ impl Index {
         self.name(name).map_or(0, |name| self.names.get(name).values.len() as u64)
     }
 
-    /// Looks at the label of each series in `found`.
+    /// Looks at the label of each series in `found`. Neighbours often have it at the same place of their
+    /// lists, and with the same value.
     fn filter(&self, found: &mut RoaringBitmap, matcher: &Matcher) {
         let name = self.name(matcher.name());
-        let mut verdicts: HashMap<Option<PairId>, bool> = HashMap::new();
+        let mut at = 0;
+        let (mut last, mut last_meets) = (None, matcher.matches_empty());
         let meets = |slot| {
-            let pair = name.and_then(|name| self.pair_of(Slot(slot), name));
-            let value = || pair.map_or("", |pair| &self.pairs.get(pair).value);
-            *verdicts.entry(pair).or_insert_with(|| matcher.matches(value()))
+            let pair = name.and_then(|name| self.pair_of(Slot(slot), name, &mut at));
+            if pair != last {
+                let value = pair.map_or("", |pair| &self.pairs.get(pair).value);
+                (last, last_meets) = (pair, matcher.matches(value));
+            }
+            last_meets
         };
         *found = found.iter().filter(scan(meets)).collect();
     }
 
-    fn pair_of(&self, slot: Slot, name: NameId) -> Option<PairId> {
+    /// The pair with `name` of the series at `slot`, whose list is looked at first where it was found
+    /// in the one before.
+    fn pair_of(&self, slot: Slot, name: NameId, at: &mut usize) -> Option<PairId> {
         let list = &self.entries[slot.0 as usize].labels;
-        list.iter().copied().find(|&pair| self.pairs.get(pair).name == name)
+        let is_it = |&pair: &PairId| self.pairs.get(pair).name == name;
+        if !list.get(*at).is_some_and(is_it) {
+            *at = list.iter().position(is_it)?;
+        }
+        Some(list[*at])
     }
 
     /// Cuts by the postings of all values: keeps those that match, or, where absence matches too,

@@ -85,6 +85,25 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
+    /// Copied in several runs, between two of which the index may change.
+    #[test]
+    fn labels_of_a_selection_are_those_of_its_series(
+        series in vec(labels(), 0..150), run in 1..80usize,
+    ) {
+        let (mut index, model) = build(series.into_iter().map(Step::Insert).collect());
+        let mut picked: Vec<(Place, Place)> = model.values().map(|&place| (place, place)).collect();
+        picked.sort_unstable_by_key(|&(place, _)| place.slot);
+        let (mut labels, mut copied) = (SelectedLabels::default(), Vec::new());
+        for run in picked.chunks(run) {
+            index.copy_labels(run.iter().copied(), &mut labels, &mut copied);
+        }
+        model.values().for_each(|&place| index.remove(place));
+        index.copy_labels(picked.into_iter(), &mut labels, &mut copied); // those are gone
+        labels.sort(&mut copied);
+        let found: Vec<_> = copied.iter().map(|&(list, place)| (labels.labels(list), place)).collect();
+        prop_assert_eq!(found, model.into_iter().collect::<Vec<_>>());
+    }
+
     #[test]
     fn label_questions_see_the_series_that_match(
         steps in steps(), sets in vec(vec(matcher(), 1..3), 0..3),
