@@ -126,6 +126,8 @@ impl Evaluation<'_> {
                     Ok(with_scalar(stream, binary, scalar, true, expr.position()))
                 }
             },
+            // It is a range function that says something of series that are not there.
+            Expr::Call(call) if call.function.name == "absent_over_time" => self.ready(expr, grid),
             Expr::Call(call) => match self.windows(call, grid)? {
                 Some(windows) => Ok(Stream::new(Source::Windows(windows), grid)),
                 None => self.stream_call(expr, call, grid),
