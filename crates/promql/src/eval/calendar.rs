@@ -24,8 +24,9 @@ pub(crate) struct Date {
 }
 
 impl Date {
-    pub(crate) fn from_unix_seconds(seconds: i64) -> Self {
-        let (days, of_day) = (seconds.div_euclid(DAY), seconds.rem_euclid(DAY));
+    pub(crate) fn from_unix_seconds(seconds: impl Into<i128>) -> Self {
+        let (seconds, day) = (seconds.into(), i128::from(DAY));
+        let (days, of_day) = (seconds.div_euclid(day) as i64, seconds.rem_euclid(day) as i64);
         // Years that begin in March have the leap day at their end.
         let shifted = days + 719_468;
         let (era, of_era) = (shifted.div_euclid(146_097), shifted.rem_euclid(146_097));
@@ -58,12 +59,19 @@ fn days_in_month(year: i64, month: i64) -> i64 {
     }
 }
 
+/// As Go converts and counts them on the machines that Prometheus mostly runs on: what 64 bits do not
+/// hold is the smallest number, and times before its first year are very late ones.
+fn whole_seconds(seconds: f64) -> i128 {
+    const FIRST: i128 = -9_223_371_966_579_724_800;
+    let is_held = seconds >= i64::MIN as f64 && seconds < i64::MAX as f64;
+    let whole = i128::from(if is_held { seconds as i64 } else { i64::MIN });
+    if whole < FIRST { whole + (1 << 64) } else { whole }
+}
+
 /// What the function `name` takes out of a date, given in seconds since the epoch.
 pub(super) fn part(name: &str) -> Option<fn(f64) -> f64> {
     fn date(seconds: f64) -> Date {
-        // Far beyond any calendar, stay where the arithmetic is sound.
-        const LIMIT: f64 = 1e15;
-        Date::from_unix_seconds(seconds.clamp(-LIMIT, LIMIT) as i64)
+        Date::from_unix_seconds(whole_seconds(seconds))
     }
     Some(match name {
         "day_of_month" => |seconds| date(seconds).day as f64,
@@ -94,6 +102,16 @@ impl Evaluation<'_> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn times_beyond_64_bits_are_one_and_the_same() {
+        let year = part("year").expect("it is one");
+        for seconds in [f64::NAN, f64::INFINITY, f64::NEG_INFINITY, 1e30, -1e19] {
+            assert_eq!(year(seconds), 292_277_026_596.0, "{seconds}");
+        }
+        assert_eq!(year(-1.9), 1969.0);
+        assert_eq!(part("hour").expect("it is one")(f64::NAN), 15.0);
+    }
 
     #[test]
     fn seconds_become_dates() {
