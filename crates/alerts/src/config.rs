@@ -6,12 +6,11 @@
 use std::path::Path;
 use std::time::Duration;
 
-use model::{Labels, LabelsBuilder, Unsupported};
+use client::{HttpClientConfig, HttpClientYaml};
+use model::{Labels, LabelsBuilder, Split, Unsupported};
 use relabel::{RelabelStep, Verdict, relabel};
 use serde::Deserialize;
 use url::Url;
-
-use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const API_PATH: &str = "/api/v2/alerts";
@@ -31,10 +30,10 @@ pub struct AlertingConfig {
 
 /// Alertmanagers that are spoken to in the same way.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "AlertmanagerYaml")]
+#[serde(try_from = "Split<HttpClientYaml, AlertmanagerYaml>")]
 pub struct AlertmanagerConfig {
     pub timeout: Duration,
-    pub credentials: Option<Credentials>,
+    pub http: HttpClientConfig,
     /// Applied after the alerting section's own, for these Alertmanagers only.
     pub alert_relabel: Vec<RelabelStep>,
     /// Where to post: every target that relabelling kept.
@@ -44,19 +43,17 @@ pub struct AlertmanagerConfig {
 }
 
 impl AlertingConfig {
-    /// Makes the paths of password files relative to `directory`, where the configuration lies.
+    /// Makes relative file names start at `directory`, where the configuration lies.
     pub fn set_directory(&mut self, directory: &Path) {
         for alertmanager in &mut self.alertmanagers {
-            if let Some(credentials) = &mut alertmanager.credentials {
-                credentials.set_directory(directory);
-            }
+            alertmanager.http.set_directory(directory);
         }
     }
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("scheme: expected \"http\", got {0:?} (TLS is not supported yet)")]
+    #[error("scheme: {0:?} is neither \"http\" nor \"https\"")]
     Scheme(String),
     #[error("api_version: expected Alertmanager api version to be one of [v2] but got {0}")]
     ApiVersion(String),
@@ -66,8 +63,8 @@ pub enum ConfigError {
     Target(String),
     #[error("static_configs: {url:?} is no URL: {reason}")]
     Url { url: String, reason: url::ParseError },
-    #[error("{0}")]
-    Credentials(String),
+    #[error(transparent)]
+    Http(#[from] client::ConfigError),
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -92,51 +89,14 @@ struct AlertmanagerYaml {
     #[serde(with = "model::duration::text::optional")]
     timeout: Option<Duration>,
     api_version: Option<String>,
-    basic_auth: Option<BasicAuthYaml>,
-    authorization: Option<AuthorizationYaml>,
     static_configs: Vec<StaticYaml>,
     relabel_configs: Vec<RelabelStep>,
     alert_relabel_configs: Vec<RelabelStep>,
 
-    enable_http2: Unsupported,
-    follow_redirects: Unsupported,
-    http_headers: Unsupported,
-    no_proxy: Unsupported,
-    oauth2: Unsupported,
-    proxy_connect_header: Unsupported,
-    proxy_from_environment: Unsupported,
-    proxy_url: Unsupported,
-    sigv4: Unsupported,
-    tls_config: Unsupported,
-    azure_sd_configs: Unsupported,
-    consul_sd_configs: Unsupported,
-    digitalocean_sd_configs: Unsupported,
     dns_sd_configs: Unsupported,
-    docker_sd_configs: Unsupported,
-    dockerswarm_sd_configs: Unsupported,
-    ec2_sd_configs: Unsupported,
-    eureka_sd_configs: Unsupported,
     file_sd_configs: Unsupported,
-    gce_sd_configs: Unsupported,
-    hetzner_sd_configs: Unsupported,
     http_sd_configs: Unsupported,
-    ionos_sd_configs: Unsupported,
     kubernetes_sd_configs: Unsupported,
-    kuma_sd_configs: Unsupported,
-    lightsail_sd_configs: Unsupported,
-    linode_sd_configs: Unsupported,
-    marathon_sd_configs: Unsupported,
-    nerve_sd_configs: Unsupported,
-    nomad_sd_configs: Unsupported,
-    openstack_sd_configs: Unsupported,
-    ovhcloud_sd_configs: Unsupported,
-    puppetdb_sd_configs: Unsupported,
-    scaleway_sd_configs: Unsupported,
-    serverset_sd_configs: Unsupported,
-    stackit_sd_configs: Unsupported,
-    triton_sd_configs: Unsupported,
-    uyuni_sd_configs: Unsupported,
-    vultr_sd_configs: Unsupported,
 }
 
 #[derive(Debug, Deserialize)]
@@ -147,10 +107,11 @@ struct StaticYaml {
     labels: std::collections::BTreeMap<String, String>,
 }
 
-impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {
+impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {
     type Error = ConfigError;
 
-    fn try_from(yaml: AlertmanagerYaml) -> Result<Self, ConfigError> {
+    fn try_from(yaml: Split<HttpClientYaml, AlertmanagerYaml>) -> Result<Self, ConfigError> {
+        let Split { part: http, rest: yaml } = yaml;
         if let Some(version) = yaml.api_version.as_ref().filter(|version| *version != "v2") {
             return Err(ConfigError::ApiVersion(version.clone()));
         }
@@ -158,8 +119,7 @@ impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {
         if timeout.is_zero() {
             return Err(ConfigError::Timeout);
         }
-        let credentials = Credentials::from_yaml(yaml.basic_auth, yaml.authorization)
-            .map_err(ConfigError::Credentials)?;
+        let http = HttpClientConfig::try_from(http)?;
 
         let scheme = yaml.scheme.as_deref().unwrap_or("http");
         let path = api_path(&yaml.path_prefix);
@@ -177,7 +137,7 @@ impl TryFrom<AlertmanagerYaml> for AlertmanagerConfig {
             }
         }
         let alert_relabel = yaml.alert_relabel_configs;
-        Ok(Self { timeout, credentials, alert_relabel, endpoints, dropped })
+        Ok(Self { timeout, http, alert_relabel, endpoints, dropped })
     }
 }
 
@@ -191,7 +151,7 @@ fn api_path(prefix: &str) -> String {
 
 fn endpoint(labels: &LabelsBuilder) -> Result<Url, ConfigError> {
     let (scheme, address) = (labels.value(SCHEME_LABEL), labels.value(ADDRESS_LABEL));
-    if scheme != "http" {
+    if !matches!(scheme, "http" | "https") {
         return Err(ConfigError::Scheme(scheme.to_owned()));
     }
     if address.is_empty() || address.contains('/') {

@@ -1,27 +1,27 @@
 //! One Alertmanager: its queue, and the task that empties it.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use model::Alert;
+use client::{HttpClient, HttpClientConfig, Request};
+use http::HeaderValue;
+use http::header::CONTENT_TYPE;
+use model::{Alert, duration};
 use parking_lot::Mutex;
 use relabel::{RelabelStep, Verdict, relabel};
-use reqwest::header::CONTENT_TYPE;
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 use url::Url;
 
 use crate::queue::Queue;
 use crate::{Metrics, payload};
-use client::Credentials;
 
 /// What distinguishes one destination from another: where, and how to get there.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) struct Endpoint {
     pub(crate) url: Url,
     pub(crate) timeout: Duration,
-    pub(crate) credentials: Option<Credentials>,
+    pub(crate) http: HttpClientConfig,
     pub(crate) alert_relabel: Vec<RelabelStep>,
 }
 
@@ -84,7 +84,8 @@ impl Destination {
 
     /// Sends what is queued, batch by batch, until the destination is closed and the queue empty, or
     /// abandoned.
-    pub(crate) async fn run(self: Arc<Self>, client: reqwest::Client) {
+    pub(crate) async fn run(self: Arc<Self>) {
+        let client = HttpClient::new(self.endpoint.http.clone());
         loop {
             let batch = {
                 let mut queue = self.queue.lock();
@@ -111,7 +112,7 @@ impl Destination {
     }
 
     /// Sends one batch, once: the next evaluation sends again what still matters.
-    async fn deliver(&self, client: &reqwest::Client, batch: &[Alert]) {
+    async fn deliver(&self, client: &HttpClient, batch: &[Alert]) {
         let started = Instant::now();
         let outcome = self.post(client, batch).await;
         let labels = &[self.name()];
@@ -131,19 +132,14 @@ impl Destination {
         }
     }
 
-    async fn post(&self, client: &reqwest::Client, batch: &[Alert]) -> Result<(), String> {
-        let request = client
-            .post(self.endpoint.url.clone())
-            .timeout(self.endpoint.timeout)
-            .header(CONTENT_TYPE, "application/json")
-            .body(payload::encode(batch));
-        let request = match &self.endpoint.credentials {
-            Some(credentials) => {
-                credentials.apply(request).map_err(|e| format!("read credentials: {e}"))?
-            }
-            None => request,
+    async fn post(&self, client: &HttpClient, batch: &[Alert]) -> Result<(), String> {
+        let request = Request::post(self.endpoint.url.clone(), payload::encode(batch))
+            .header(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        let timeout = self.endpoint.timeout;
+        let response = match tokio::time::timeout(timeout, client.send(request)).await {
+            Ok(response) => response.map_err(|error| error.to_string())?,
+            Err(_) => return Err(format!("no answer within {}", duration::format(timeout))),
         };
-        let response = request.send().await.map_err(|e| chain(&e))?;
         match response.status() {
             status if status.is_success() => Ok(()),
             status => Err(format!("bad response status {status}")),
@@ -165,15 +161,4 @@ pub(crate) fn relabelled(alert: &Alert, steps: &[RelabelStep]) -> Option<Alert> 
         Verdict::Keep => Some(Alert { labels: labels.build(), ..alert.clone() }),
         Verdict::Drop => None,
     }
-}
-
-/// An error with its causes: reqwest's own text stops before the reason.
-fn chain(error: &dyn Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    text
 }

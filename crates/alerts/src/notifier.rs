@@ -18,7 +18,6 @@ const DRAIN_MAX: Duration = Duration::from_secs(15);
 /// Owns one task per Alertmanager. Create it inside a tokio runtime.
 #[derive(Debug)]
 pub struct Notifier {
-    client: reqwest::Client,
     queue_capacity: usize,
     metrics: Metrics,
     tasks: TaskTracker,
@@ -38,12 +37,9 @@ struct Routing {
 impl Notifier {
     /// Sends nothing until a configuration is applied. `queue_capacity`: alerts that may wait for one
     /// Alertmanager.
-    pub fn new(queue_capacity: usize, metrics: Metrics) -> Result<Self, reqwest::Error> {
-        let client = reqwest::Client::builder()
-            .user_agent(concat!("Watershed/", env!("CARGO_PKG_VERSION")))
-            .build()?;
+    pub fn new(queue_capacity: usize, metrics: Metrics) -> Self {
         let (tasks, routing) = (TaskTracker::new(), Mutex::default());
-        Ok(Self { client, queue_capacity, metrics, tasks, routing })
+        Self { queue_capacity, metrics, tasks, routing }
     }
 
     /// From now on alerts go where `config` says. Alertmanagers that stay as they were keep their
@@ -59,7 +55,7 @@ impl Notifier {
                 let endpoint = Endpoint {
                     url,
                     timeout: alertmanager.timeout,
-                    credentials: alertmanager.credentials.clone(),
+                    http: alertmanager.http.clone(),
                     alert_relabel: alertmanager.alert_relabel.clone(),
                 };
                 let kept = before.iter().position(|destination| destination.endpoint == endpoint);
@@ -131,7 +127,7 @@ impl Notifier {
 
     fn start(&self, endpoint: Endpoint) -> Arc<Destination> {
         let destination = Destination::new(endpoint, self.queue_capacity, self.metrics.clone());
-        self.tasks.spawn(Arc::clone(&destination).run(self.client.clone()));
+        self.tasks.spawn(Arc::clone(&destination).run());
         destination
     }
 }

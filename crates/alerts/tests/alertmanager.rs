@@ -78,7 +78,7 @@ async fn an_alert_fires_and_resolves_in_a_real_alertmanager() {
     let directory = tempfile::tempdir().unwrap();
     let alertmanager = Alertmanager::start(directory.path()).await;
     let metrics = Metrics::register(&prometheus::Registry::new()).unwrap();
-    let notifier = Notifier::new(10_000, metrics).unwrap();
+    let notifier = Notifier::new(10_000, metrics);
     let config: AlertingConfig = serde_yaml_ng::from_str(&format!(
         "alertmanagers: [{{static_configs: [{{targets: ['{}']}}]}}]",
         alertmanager.address

@@ -12,7 +12,7 @@ use crate::{FileConfig, HttpConfig, file, http};
 #[derive(Clone, Debug, PartialEq)]
 pub enum Config {
     File(FileConfig),
-    Http(HttpConfig),
+    Http(Box<HttpConfig>),
 }
 
 impl Config {
@@ -28,7 +28,7 @@ impl Config {
     pub(crate) fn start(&self, feed: Feed, metrics: Metrics) -> JoinHandle<()> {
         match self.clone() {
             Self::File(config) => tokio::spawn(file::run(config, feed, metrics)),
-            Self::Http(config) => tokio::spawn(http::run(config, feed, metrics)),
+            Self::Http(config) => tokio::spawn(http::run(*config, feed, metrics)),
         }
     }
 }

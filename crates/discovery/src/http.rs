@@ -6,14 +6,14 @@
 use std::path::Path;
 use std::time::Duration;
 
-use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
-use reqwest::StatusCode;
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap};
+use client::{HttpClient, HttpClientConfig, HttpClientYaml, Request};
+use http::header::{ACCEPT, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use model::Split;
 use serde::Deserialize;
 use url::Url;
 
 use crate::TargetGroup;
-use crate::access::{self, Access, AccessError};
 use crate::feed::Feed;
 use crate::group_list::GroupList;
 use crate::metrics::Metrics;
@@ -21,16 +21,17 @@ use crate::refresh::{self, Ask};
 
 const DEFAULT_REFRESH_INTERVAL: Duration = Duration::from_secs(60);
 const BODY_BYTES_MAX: usize = 64 << 20;
-const INTERVAL_HEADER: &str = "X-Prometheus-Refresh-Interval-Seconds";
+const INTERVAL_HEADER: HeaderName =
+    HeaderName::from_static("x-prometheus-refresh-interval-seconds");
 const ORIGIN: &str = "__meta_url";
 
 /// An entry of `http_sd_configs`.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "HttpConfigYaml")]
+#[serde(try_from = "Split<HttpClientYaml, HttpConfigYaml>")]
 pub struct HttpConfig {
     url: Url,
     refresh_interval: Duration,
-    access: Access,
+    http: HttpClientConfig,
 }
 
 #[derive(Debug, thiserror::Error)]
@@ -43,8 +44,8 @@ enum HttpConfigError {
     Scheme,
     #[error("refresh_interval: must be more than 0")]
     ZeroInterval,
-    #[error("{0}")]
-    Credentials(String),
+    #[error(transparent)]
+    Http(#[from] client::ConfigError),
 }
 
 #[derive(Deserialize)]
@@ -54,15 +55,13 @@ struct HttpConfigYaml {
     url: String,
     #[serde(default, with = "model::duration::text::optional")]
     refresh_interval: Option<Duration>,
-    basic_auth: Option<BasicAuthYaml>,
-    authorization: Option<AuthorizationYaml>,
-    follow_redirects: Option<bool>,
 }
 
-impl TryFrom<HttpConfigYaml> for HttpConfig {
+impl TryFrom<Split<HttpClientYaml, HttpConfigYaml>> for HttpConfig {
     type Error = HttpConfigError;
 
-    fn try_from(yaml: HttpConfigYaml) -> Result<Self, HttpConfigError> {
+    fn try_from(yaml: Split<HttpClientYaml, HttpConfigYaml>) -> Result<Self, HttpConfigError> {
+        let Split { part: http, rest: yaml } = yaml;
         if yaml.url.is_empty() {
             return Err(HttpConfigError::NoUrl);
         }
@@ -74,35 +73,30 @@ impl TryFrom<HttpConfigYaml> for HttpConfig {
         if refresh_interval.is_zero() {
             return Err(HttpConfigError::ZeroInterval);
         }
-        let credentials = Credentials::from_yaml(yaml.basic_auth, yaml.authorization);
-        let access = Access {
-            credentials: credentials.map_err(HttpConfigError::Credentials)?,
-            follow_redirects: yaml.follow_redirects.unwrap_or(true),
-        };
-        Ok(Self { url, refresh_interval, access })
+        Ok(Self { url, refresh_interval, http: HttpClientConfig::try_from(http)? })
     }
 }
 
 impl HttpConfig {
     pub(crate) fn set_directory(&mut self, directory: &Path) {
-        self.access.set_directory(directory);
+        self.http.set_directory(directory);
     }
 }
 
 pub(crate) async fn run(config: HttpConfig, feed: Feed, metrics: Metrics) {
-    let (interval, client) = (config.refresh_interval, config.access.client());
+    let (interval, client) = (config.refresh_interval, HttpClient::new(config.http.clone()));
     refresh::run("http", Server { config, client }, interval, feed, metrics).await;
 }
 
 struct Server {
     config: HttpConfig,
-    client: reqwest::Client,
+    client: HttpClient,
 }
 
 #[derive(Debug, thiserror::Error)]
 enum HttpError {
     #[error("{url}: {reason}")]
-    Access { url: Url, reason: AccessError },
+    Client { url: Url, reason: client::Error },
     #[error("{url}: no answer within {}", model::duration::format(*.limit))]
     Timeout { url: Url, limit: Duration },
     #[error("{url}: server returned HTTP status {status}")]
@@ -129,21 +123,20 @@ impl Ask for Server {
 impl Server {
     async fn get(&self) -> Result<Vec<TargetGroup>, HttpError> {
         let url = || self.shown();
-        let failed = |reason| HttpError::Access { url: url(), reason };
+        let failed = |reason| HttpError::Client { url: url(), reason };
         let interval = self.config.refresh_interval.as_secs_f64().to_string();
-        let request = self
-            .client
-            .get(self.config.url.clone())
-            .header(ACCEPT, "application/json")
+        let interval = HeaderValue::try_from(interval).expect("digits fit a header");
+        let request = Request::get(self.config.url.clone())
+            .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(INTERVAL_HEADER, interval);
-        let response = self.config.access.send(request).await.map_err(failed)?;
+        let mut response = self.client.send(request).await.map_err(failed)?;
         let status = response.status();
         if status != StatusCode::OK {
             return Err(HttpError::Status { url: url(), status });
         }
         check_content_type(response.headers())
             .map_err(|content_type| HttpError::ContentType { url: url(), content_type })?;
-        let body = access::body(response, BODY_BYTES_MAX).await.map_err(failed)?;
+        let body = response.bytes(BODY_BYTES_MAX).await.map_err(failed)?;
         let list: GroupList = serde_json::from_slice(&body)
             .map_err(|reason| HttpError::Json { url: url(), reason })?;
         Ok(list.into_groups(self.config.url.as_str(), ORIGIN))

@@ -15,7 +15,6 @@
 //!   pays for what changed and no more.
 //! - Source: Prometheus 3, `discovery/{manager,refresh/refresh}.go`.
 
-mod access;
 mod config;
 mod feed;
 mod file;

@@ -13,6 +13,7 @@ pub mod metadata;
 pub mod number;
 pub mod sample;
 pub mod size;
+mod split;
 pub mod time;
 mod unsupported;
 
@@ -23,6 +24,7 @@ pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
 pub use sample::{Point, STALE_NAN, Sample, SampleValue, is_stale};
+pub use split::{Part, Split};
 pub use time::{TimeRange, Timestamp};
 pub use unsupported::Unsupported;
 

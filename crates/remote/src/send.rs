@@ -54,8 +54,6 @@ pub enum SendError {
     Folder { path: PathBuf, source: io::Error },
     #[error("cursor of remote write destination {name:?}")]
     Cursor { name: String, source: io::Error },
-    #[error("remote write client")]
-    Client(#[from] reqwest::Error),
 }
 
 /// Runs one sender for each destination.

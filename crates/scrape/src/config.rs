@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use client::Credentials;
+use client::HttpClientConfig;
 use discovery::StaticConfig;
 use exposition::Format;
 use relabel::RelabelStep;
@@ -30,11 +30,10 @@ pub struct ScrapeConfig {
     pub track_timestamps_staleness: bool,
     pub params: BTreeMap<String, Vec<String>>,
     pub metrics_path: String,
-    /// `http`, the only one so far.
+    /// `http` or `https`.
     pub scheme: String,
     pub enable_compression: bool,
-    pub follow_redirects: bool,
-    pub credentials: Option<Credentials>,
+    pub http: HttpClientConfig,
     pub limits: Limits,
     pub static_configs: Vec<StaticConfig>,
     /// Where else targets are found.
@@ -46,9 +45,7 @@ pub struct ScrapeConfig {
 impl ScrapeConfig {
     /// Makes relative file names start at `directory`, the configuration file's.
     pub fn set_directory(&mut self, directory: &Path) {
-        if let Some(credentials) = &mut self.credentials {
-            credentials.set_directory(directory);
-        }
+        self.http.set_directory(directory);
         for discovery in &mut self.discoveries {
             discovery.set_directory(directory);
         }

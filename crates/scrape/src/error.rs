@@ -10,9 +10,7 @@ pub enum ScrapeError {
     #[error("Get {url:?}: context deadline exceeded")]
     Timeout { url: String },
     #[error("Get {url:?}: {reason}")]
-    Http { url: String, reason: String },
-    #[error("credentials: {0}")]
-    Credentials(io::Error),
+    Http { url: String, reason: client::Error },
     #[error("server returned HTTP status {0}")]
     Status(String),
     #[error("unsupported Content-Encoding {0:?}")]

@@ -1,14 +1,12 @@
 //! The HTTP side of one scrape. Whatever the target sends, no more than the limit is kept.
 
-use std::error::Error;
 use std::io::Read as _;
 
+use client::{HttpClient, Request, Response};
 use exposition::Format;
 use flate2::bufread::MultiGzDecoder;
-use reqwest::header::{
-    ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, HeaderMap, USER_AGENT,
-};
-use reqwest::{Client, Response, redirect};
+use http::header::{ACCEPT, ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 
 use crate::ScrapeError;
 use crate::job::Job;
@@ -16,10 +14,7 @@ use crate::target::Target;
 
 /// What a body may hold, unpacked, where no `body_size_limit` is set.
 const BODY_BYTES_MAX: u64 = 256 << 20;
-/// As many as Go's client follows.
-const REDIRECTS_MAX: usize = 10;
-const TIMEOUT_HEADER: &str = "X-Prometheus-Scrape-Timeout-Seconds";
-const PRODUCT: &str = concat!("Watershed/", env!("CARGO_PKG_VERSION"));
+const TIMEOUT_HEADER: HeaderName = HeaderName::from_static("x-prometheus-scrape-timeout-seconds");
 
 /// A body as it came; [`Body::unpack`] is for a blocking thread.
 #[derive(Debug)]
@@ -30,24 +25,9 @@ pub(crate) struct Body {
     pub(crate) format: Format,
 }
 
-/// The client of one job's targets.
-pub(crate) fn client(job: &Job) -> Client {
-    let redirects = if job.config.follow_redirects {
-        redirect::Policy::limited(REDIRECTS_MAX)
-    } else {
-        redirect::Policy::none()
-    };
-    Client::builder()
-        .redirect(redirects)
-        .tcp_nodelay(true)
-        .pool_max_idle_per_host(1)
-        .build()
-        .expect("a client without TLS needs nothing that could be missing")
-}
-
 /// Asks a target for its metrics, within its timeout.
 pub(crate) async fn fetch(
-    client: &Client,
+    client: &HttpClient,
     job: &Job,
     target: &Target,
 ) -> Result<Body, ScrapeError> {
@@ -58,9 +38,7 @@ pub(crate) async fn fetch(
     };
     match tokio::time::timeout(target.timeout, answer).await {
         Err(_) => Err(ScrapeError::Timeout { url: url() }),
-        Ok(Err(Failure::Http(error))) => {
-            Err(ScrapeError::Http { url: url(), reason: reason(&error) })
-        }
+        Ok(Err(Failure::Http(reason))) => Err(ScrapeError::Http { url: url(), reason }),
         Ok(Err(Failure::Scrape(error))) => Err(error),
         Ok(Ok(body)) => Ok(body),
     }
@@ -68,12 +46,12 @@ pub(crate) async fn fetch(
 
 /// An error, with or without the URL that it is to name.
 enum Failure {
-    Http(reqwest::Error),
+    Http(client::Error),
     Scrape(ScrapeError),
 }
 
-impl From<reqwest::Error> for Failure {
-    fn from(error: reqwest::Error) -> Self {
+impl From<client::Error> for Failure {
+    fn from(error: client::Error) -> Self {
         Self::Http(error)
     }
 }
@@ -84,19 +62,15 @@ impl From<ScrapeError> for Failure {
     }
 }
 
-async fn send(client: &Client, job: &Job, target: &Target) -> Result<Response, Failure> {
+async fn send(client: &HttpClient, job: &Job, target: &Target) -> Result<Response, Failure> {
     let encoding = if job.config.enable_compression { "gzip" } else { "identity" };
-    let mut request = client
-        .get(target.url.clone())
-        .header(ACCEPT, &job.accept)
-        .header(ACCEPT_ENCODING, encoding)
-        .header(USER_AGENT, PRODUCT)
-        .header(TIMEOUT_HEADER, target.timeout.as_secs_f64().to_string());
-    if let Some(credentials) = &job.config.credentials {
-        request = credentials.apply(request).map_err(ScrapeError::Credentials)?;
-    }
-    let response = request.send().await?;
-    if response.status() == reqwest::StatusCode::OK {
+    let timeout = HeaderValue::try_from(target.timeout.as_secs_f64().to_string());
+    let request = Request::get(target.url.clone())
+        .header(ACCEPT, job.accept.clone())
+        .header(ACCEPT_ENCODING, HeaderValue::from_static(encoding))
+        .header(TIMEOUT_HEADER, timeout.expect("digits fit a header"));
+    let response = client.send(request).await?;
+    if response.status() == StatusCode::OK {
         Ok(response)
     } else {
         Err(ScrapeError::Status(response.status().to_string()).into())
@@ -138,17 +112,6 @@ fn format(headers: &HeaderMap, job: &Job) -> Result<Format, ScrapeError> {
         None if content_type.is_empty() => Err(ScrapeError::NoContentType),
         None => Err(ScrapeError::ContentType(content_type.into_owned())),
     }
-}
-
-/// The two innermost causes: what was being done, and what came of it.
-fn reason(error: &reqwest::Error) -> String {
-    let mut causes = Vec::new();
-    let mut next: Option<&dyn Error> = Some(error);
-    while let Some(cause) = next {
-        causes.push(cause.to_string());
-        next = cause.source();
-    }
-    causes[causes.len().saturating_sub(2)..].join(": ")
 }
 
 impl Body {

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use http::HeaderValue;
 use model::duration;
 
 use crate::config::{Limits, Protocol, ScrapeConfig};
@@ -34,7 +35,7 @@ pub struct Job {
     pub(crate) timeout: Duration,
     pub(crate) limits: Limits,
     /// The `Accept` header.
-    pub(crate) accept: String,
+    pub(crate) accept: HeaderValue,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -108,14 +109,14 @@ impl Job {
     }
 }
 
-fn accept(protocols: &[Protocol]) -> String {
+fn accept(protocols: &[Protocol]) -> HeaderValue {
     let mut accept = String::new();
     for (rank, protocol) in protocols.iter().enumerate() {
         let weight = protocols.len() + 1 - rank;
         accept.push_str(&format!("{};q=0.{weight},", protocol.media_type()));
     }
     accept.push_str("*/*;q=0.1");
-    accept
+    HeaderValue::try_from(accept).expect("media types fit a header")
 }
 
 #[cfg(test)]

@@ -3,15 +3,14 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use client::HttpClient;
 use discovery::TargetGroup;
 use model::{Labels, duration};
 use parking_lot::Mutex;
-use reqwest::Client;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use url::{Host, Url};
 
-use crate::fetch;
 use crate::job::Job;
 use crate::scrape_loop::{Course, Orders, ScrapeLoop, Shared, State};
 use crate::sources::Sources;
@@ -23,7 +22,7 @@ const NEVER: &str = "0001-01-01T00:00:00Z";
 
 pub(crate) struct Pool {
     job: Arc<Job>,
-    client: Client,
+    client: Arc<HttpClient>,
     running: BTreeMap<TargetKey, Running>,
     sources: Sources,
     /// The configuration has the job no more.
@@ -79,7 +78,7 @@ impl Running {
 
 impl Pool {
     pub(crate) fn new(job: Arc<Job>) -> Self {
-        let client = fetch::client(&job);
+        let client = Arc::new(HttpClient::new(job.config.http.clone()));
         let mut sources = Sources::default();
         sources.remake(&job);
         Self { job, client, running: BTreeMap::new(), sources, gone: false }
@@ -87,8 +86,8 @@ impl Pool {
 
     /// Makes the loops those of `job`'s targets; the ones that run already go on without a gap.
     pub(crate) fn apply(&mut self, job: Arc<Job>, shared: &Arc<Shared>) {
-        if self.job.config.follow_redirects != job.config.follow_redirects {
-            self.client = fetch::client(&job);
+        if self.job.config.http != job.config.http {
+            self.client = Arc::new(HttpClient::new(job.config.http.clone()));
         }
         self.gone = false;
         if *self.job != *job {
@@ -124,7 +123,7 @@ impl Pool {
         for (key, target) in targets {
             let orders = Orders {
                 job: Arc::clone(&self.job),
-                client: self.client.clone(),
+                client: Arc::clone(&self.client),
                 target,
                 targets_above_limit,
                 course: Course::Scrape,

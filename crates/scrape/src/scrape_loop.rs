@@ -3,9 +3,9 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use client::HttpClient;
 use model::Timestamp;
 use parking_lot::Mutex;
-use reqwest::Client;
 use storage::{Append, Appended, Appender};
 use tokio::sync::{Semaphore, watch};
 use tokio::time::Instant;
@@ -34,7 +34,7 @@ pub(crate) struct Shared {
 #[derive(Clone)]
 pub(crate) struct Orders {
     pub(crate) job: Arc<Job>,
-    pub(crate) client: Client,
+    pub(crate) client: Arc<HttpClient>,
     pub(crate) target: Arc<Target>,
     /// The job has this many targets, which is more than it may: every scrape fails.
     pub(crate) targets_above_limit: Option<usize>,

@@ -47,7 +47,7 @@ pub(crate) enum TargetError {
     NoAddress,
     #[error("{0:?} is not a valid hostname")]
     Address(String),
-    #[error("scheme {0:?} is not supported yet")]
+    #[error("scheme {0:?} is neither \"http\" nor \"https\"")]
     Scheme(String),
     #[error("invalid URL {0:?}")]
     Url(String),
@@ -126,11 +126,12 @@ fn url(job: &Job, labels: &LabelsBuilder) -> Result<Url, TargetError> {
     if address.contains('/') {
         return Err(TargetError::Address(address.to_owned()));
     }
-    match labels.value(SCHEME) {
-        "http" | "" => {}
+    let scheme = match labels.value(SCHEME) {
+        "http" | "" => "http",
+        "https" => "https",
         scheme => return Err(TargetError::Scheme(scheme.to_owned())),
-    }
-    let base = format!("http://{address}");
+    };
+    let base = format!("{scheme}://{address}");
     let mut url = Url::parse(&base).map_err(|_| TargetError::Url(base))?;
     url.set_path(labels.value(METRICS_PATH));
 

@@ -98,7 +98,7 @@ impl Parts {
         let notifier = Arc::new(alerts::Notifier::new(
             flags.notification_queue_alerts,
             alerts::Metrics::register(registry)?,
-        )?);
+        ));
         let remote_metrics = remote::Metrics::register(registry)?;
         let senders = remote::Senders::new(
             Arc::clone(&db),

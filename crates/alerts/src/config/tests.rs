@@ -20,8 +20,8 @@ fn alertmanagers_are_found_where_static_configs_put_them() {
         &[],
     );
     check(
-        "{scheme: http, api_version: v2, path_prefix: /am/, static_configs: [{targets: [a]}]}",
-        &["http://a/am/api/v2/alerts"],
+        "{scheme: https, api_version: v2, path_prefix: /am/, static_configs: [{targets: [a]}]}",
+        &["https://a/am/api/v2/alerts"],
         &[],
     );
     check(
@@ -37,9 +37,12 @@ fn alertmanagers_are_found_where_static_configs_put_them() {
 fn timeout_and_credentials_have_prometheus_defaults() {
     let config = parse("alertmanagers: [{}, {timeout: 2s, authorization: {credentials: x}}]");
     let [plain, full] = &config.unwrap().alertmanagers[..] else { panic!("two alertmanagers") };
-    assert_eq!((plain.timeout, &plain.credentials), (Duration::from_secs(10), &None));
+    assert_eq!(
+        (plain.timeout, &plain.http),
+        (Duration::from_secs(10), &HttpClientConfig::default())
+    );
     assert_eq!(full.timeout, Duration::from_secs(2));
-    let debug = format!("{:?}", full.credentials);
+    let debug = format!("{:?}", full.http);
     assert!(debug.contains("Bearer") && debug.contains("<secret>"), "{debug}");
 }
 
@@ -48,7 +51,7 @@ fn password_files_are_relative_to_the_configuration() {
     let mut config =
         parse("alertmanagers: [{basic_auth: {username: u, password_file: p}}]").unwrap();
     config.set_directory(Path::new("/etc/watershed"));
-    let debug = format!("{:?}", config.alertmanagers[0].credentials);
+    let debug = format!("{:?}", config.alertmanagers[0].http);
     assert!(debug.contains("\"/etc/watershed/p\""), "{debug}");
 }
 
@@ -61,7 +64,7 @@ fn what_cannot_work_is_refused_by_name() {
     }
     check("alertmanager: []", "unknown field `alertmanager`");
     check("alertmanagers: [{schema: http}]", "unknown field `schema`");
-    check("alertmanagers: [{scheme: https, static_configs: [{targets: [a]}]}]", "TLS is not");
+    check("alertmanagers: [{scheme: ftp, static_configs: [{targets: [a]}]}]", "scheme: \"ftp\"");
     check("alertmanagers: [{api_version: v1}]", "expected Alertmanager api version to be one of");
     check("alertmanagers: [{timeout: 0s}]", "timeout: must be more than 0");
     check("alertmanagers: [{timeout: soon}]", "not a valid duration string: \"soon\"");

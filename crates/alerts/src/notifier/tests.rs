@@ -40,7 +40,7 @@ impl Receiver {
 
 fn notifier() -> (Notifier, Metrics) {
     let metrics = Metrics::register(&Registry::new()).unwrap();
-    (Notifier::new(10_000, metrics.clone()).unwrap(), metrics)
+    (Notifier::new(10_000, metrics.clone()), metrics)
 }
 
 fn config(yaml: &str) -> AlertingConfig {

@@ -67,7 +67,7 @@ fn json(body: &str) -> String {
 }
 
 async fn ask(config: HttpConfig) -> Result<Vec<TargetGroup>, String> {
-    let client = config.access.client();
+    let client = HttpClient::new(config.http.clone());
     let mut server = Server { config, client };
     server.ask().await.map_err(|error| error.to_string())
 }

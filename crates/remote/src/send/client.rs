@@ -8,9 +8,11 @@
 use std::time::Duration;
 
 use axum::body::Bytes;
-use axum::http::header::RETRY_AFTER;
-use axum::http::{HeaderMap, StatusCode};
-use reqwest::Response;
+use axum::http::header::{CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use client::{HttpClient, Request, Response};
+
+use model::duration;
 
 use crate::clock;
 use crate::receive::{EXEMPLARS_WRITTEN, HISTOGRAMS_WRITTEN, SAMPLES_WRITTEN};
@@ -20,10 +22,11 @@ use crate::send::kind::{Counts, Kind};
 
 /// This much of an answer's text is kept for the log.
 const TEXT_BYTES_MAX: usize = 512;
+const VERSION_HEADER: HeaderName = HeaderName::from_static("x-prometheus-remote-write-version");
 
 #[derive(Debug)]
 pub(super) struct Client {
-    http: reqwest::Client,
+    http: HttpClient,
     config: RemoteWriteConfig,
 }
 
@@ -76,42 +79,41 @@ impl Written {
 }
 
 impl Client {
-    pub(super) fn new(config: RemoteWriteConfig) -> Result<Self, reqwest::Error> {
-        let http = reqwest::Client::builder()
-            .timeout(config.remote_timeout)
-            .user_agent(concat!("watershed/", env!("CARGO_PKG_VERSION")))
-            .build()?;
-        Ok(Self { http, config })
+    pub(super) fn new(config: RemoteWriteConfig) -> Self {
+        Self { http: HttpClient::new(config.http.clone()), config }
     }
 
     pub(super) async fn post(&self, protocol: Protocol, body: Bytes) -> Reply {
-        match self.send(protocol, body).await {
-            Ok(response) => self.judge(protocol, response).await,
-            Err(why) => Reply::Retry { after: None, why },
+        let reply = async {
+            match self.send(protocol, body).await {
+                Ok(response) => self.judge(protocol, response).await,
+                Err(error) => Reply::Retry { after: None, why: error.to_string() },
+            }
+        };
+        match tokio::time::timeout(self.config.remote_timeout, reply).await {
+            Ok(reply) => reply,
+            Err(_) => {
+                let timeout = duration::format(self.config.remote_timeout);
+                Reply::Retry { after: None, why: format!("no answer within {timeout}") }
+            }
         }
     }
 
-    async fn send(&self, protocol: Protocol, body: Bytes) -> Result<Response, String> {
+    async fn send(&self, protocol: Protocol, body: Bytes) -> Result<Response, client::Error> {
         let (content_type, version) = match protocol {
             Protocol::V1 => ("application/x-protobuf", "0.1.0"),
             Protocol::V2 => {
                 ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0")
             }
         };
-        let mut request = self
-            .http
-            .post(self.config.url.clone())
-            .header("Content-Type", content_type)
-            .header("Content-Encoding", "snappy")
-            .header("X-Prometheus-Remote-Write-Version", version);
+        let mut request = Request::post(self.config.url.clone(), body)
+            .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
+            .header(CONTENT_ENCODING, HeaderValue::from_static("snappy"))
+            .header(VERSION_HEADER, HeaderValue::from_static(version));
         for (name, value) in &self.config.headers {
-            request = request.header(name, value);
+            request = request.header(name.clone(), value.clone());
         }
-        if let Some(credentials) = &self.config.credentials {
-            request =
-                credentials.apply(request).map_err(|error| format!("credentials: {error}"))?;
-        }
-        request.body(body).send().await.map_err(|error| chain(&error))
+        self.http.send(request).await
     }
 
     async fn judge(&self, protocol: Protocol, mut response: Response) -> Reply {
@@ -151,15 +153,4 @@ async fn text(response: &mut Response) -> String {
         }
     }
     String::from_utf8_lossy(&bytes).trim().replace('\n', "; ")
-}
-
-/// An error with its causes; reqwest's own text alone does not say why.
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut source = error.source();
-    while let Some(cause) = source {
-        text.push_str(&format!(": {cause}"));
-        source = cause.source();
-    }
-    text
 }

@@ -11,8 +11,8 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
-use model::{Unsupported, duration};
+use client::{HttpClientConfig, HttpClientYaml};
+use model::{Split, Unsupported, duration};
 use relabel::RelabelStep;
 use serde::Deserialize;
 use url::Url;
@@ -20,13 +20,13 @@ use xxhash_rust::xxh3::xxh3_64;
 
 /// One destination.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "RemoteWriteYaml")]
+#[serde(try_from = "Split<HttpClientYaml, RemoteWriteYaml>")]
 pub struct RemoteWriteConfig {
     pub url: Url,
     /// Names the destination in metrics and its cursor on disk; unique among destinations.
     pub name: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
-    pub credentials: Option<Credentials>,
+    pub http: HttpClientConfig,
     pub remote_timeout: Duration,
     pub write_relabel_configs: Vec<RelabelStep>,
     pub queue: QueueConfig,
@@ -59,9 +59,7 @@ impl RemoteWriteConfig {
 
     /// Makes relative file names start at `directory`, the configuration file's.
     pub fn set_directory(&mut self, directory: &Path) {
-        if let Some(credentials) = &mut self.credentials {
-            credentials.set_directory(directory);
-        }
+        self.http.set_directory(directory);
     }
 }
 
@@ -98,8 +96,6 @@ pub struct MetadataConfig {
 /// Why an entry is refused.
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
-    #[error("remote_write.{0}: not supported yet")]
-    NotSupported(&'static str),
     #[error("remote_write.url: {0}")]
     Url(String),
     #[error("remote_write.{0}: must be at least 1")]
@@ -111,7 +107,7 @@ pub enum ConfigError {
     #[error("remote_write.headers: {0:?} is not a valid header")]
     Header(String),
     #[error("remote_write.{0}")]
-    Credentials(String),
+    Http(#[from] client::ConfigError),
 }
 
 #[derive(Deserialize)]
@@ -129,10 +125,6 @@ struct RemoteWriteYaml {
     queue_config: QueueYaml,
     #[serde(default)]
     metadata_config: MetadataYaml,
-    basic_auth: Option<BasicAuthYaml>,
-    authorization: Option<AuthorizationYaml>,
-    #[serde(default = "yes")]
-    follow_redirects: bool,
     #[serde(default)]
     send_exemplars: bool,
     #[serde(default)]
@@ -140,34 +132,8 @@ struct RemoteWriteYaml {
     #[serde(default)]
     protobuf_message: Protocol,
     // Prometheus has these too; a file that uses one must not seem to work.
-    #[serde(default, rename = "sigv4")]
-    _sigv4: Unsupported,
-    #[serde(default, rename = "oauth2")]
-    _oauth2: Unsupported,
-    #[serde(default, rename = "azuread")]
-    _azuread: Unsupported,
-    #[serde(default, rename = "google_iam")]
-    _google_iam: Unsupported,
-    #[serde(default, rename = "tls_config")]
-    _tls_config: Unsupported,
-    #[serde(default, rename = "proxy_url")]
-    _proxy_url: Unsupported,
-    #[serde(default, rename = "no_proxy")]
-    _no_proxy: Unsupported,
-    #[serde(default, rename = "proxy_from_environment")]
-    _proxy_from_environment: Unsupported,
-    #[serde(default, rename = "proxy_connect_header")]
-    _proxy_connect_header: Unsupported,
-    #[serde(default, rename = "http_headers")]
-    _http_headers: Unsupported,
-    #[serde(default, rename = "enable_http2")]
-    _enable_http2: Unsupported,
     #[serde(default, rename = "round_robin_dns")]
     _round_robin_dns: Unsupported,
-    #[serde(default, rename = "bearer_token")]
-    _bearer_token: Unsupported,
-    #[serde(default, rename = "bearer_token_file")]
-    _bearer_token_file: Unsupported,
 }
 
 #[derive(Deserialize)]
@@ -197,10 +163,6 @@ struct MetadataYaml {
     max_samples_per_send: usize,
 }
 
-fn yes() -> bool {
-    true
-}
-
 impl Default for QueueYaml {
     fn default() -> Self {
         Self {
@@ -223,31 +185,25 @@ impl Default for MetadataYaml {
     }
 }
 
-impl TryFrom<RemoteWriteYaml> for RemoteWriteConfig {
+impl TryFrom<Split<HttpClientYaml, RemoteWriteYaml>> for RemoteWriteConfig {
     type Error = ConfigError;
 
-    fn try_from(yaml: RemoteWriteYaml) -> Result<Self, ConfigError> {
-        if !yaml.follow_redirects {
-            return Err(ConfigError::NotSupported("follow_redirects: false"));
-        }
+    fn try_from(yaml: Split<HttpClientYaml, RemoteWriteYaml>) -> Result<Self, ConfigError> {
+        let Split { part: http, rest: yaml } = yaml;
         let url = Url::parse(&yaml.url)
             .map_err(|error| ConfigError::Url(format!("{:?}: {error}", yaml.url)))?;
-        match url.scheme() {
-            "http" => {}
-            "https" => return Err(ConfigError::Url("https is not supported yet".to_owned())),
-            other => return Err(ConfigError::Url(format!("{other:?} is not http or https"))),
+        if !matches!(url.scheme(), "http" | "https") {
+            return Err(ConfigError::Url(format!("{:?} is not http or https", url.scheme())));
         }
         let name = match yaml.name {
             Some(name) if !name.is_empty() => name,
             _ => format!("{:08x}", xxh3_64(url.as_str().as_bytes()) as u32),
         };
-        let credentials = Credentials::from_yaml(yaml.basic_auth, yaml.authorization)
-            .map_err(ConfigError::Credentials)?;
         Ok(Self {
             url,
             name,
             headers: headers(yaml.headers)?,
-            credentials,
+            http: HttpClientConfig::try_from(http)?,
             remote_timeout: yaml.remote_timeout.unwrap_or(Duration::from_secs(30)),
             write_relabel_configs: yaml.write_relabel_configs,
             queue: yaml.queue_config.try_into()?,

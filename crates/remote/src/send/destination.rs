@@ -87,7 +87,7 @@ impl Prepared {
         let cursor = Cursor::new(folder, &config.name);
         let unread = |source| SendError::Cursor { name: config.name.clone(), source };
         cursor.load().map_err(unread)?;
-        let client = Arc::new(Client::new(config.clone())?);
+        let client = Arc::new(Client::new(config.clone()));
         Ok(Self { config, cursor, client })
     }
 

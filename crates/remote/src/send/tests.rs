@@ -273,7 +273,7 @@ write_relabel_configs: [{action: drop, source_labels: [i], regex: '1'}]",
     ] {
         assert_eq!(headers[name], value, "{name}");
     }
-    assert!(headers["user-agent"].to_str().unwrap().starts_with("watershed/"));
+    assert!(headers["user-agent"].to_str().unwrap().starts_with("Watershed/"));
     until("accounts", || edge.metric("samples_total", "parent") == 2.0).await;
     assert_eq!(edge.metric("samples_read_total", ""), 3.0);
     assert_eq!(edge.metric("samples_dropped_total", r#"reason="relabelled""#), 1.0);

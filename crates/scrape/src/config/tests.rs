@@ -33,8 +33,7 @@ fn what_is_not_written_is_as_in_prometheus() {
             metrics_path: "/metrics".into(),
             scheme: "http".into(),
             enable_compression: true,
-            follow_redirects: true,
-            credentials: None,
+            http: HttpClientConfig::default(),
             limits: Limits::default(),
             static_configs: vec![],
             discoveries: vec![],
@@ -51,7 +50,7 @@ fn everything_that_is_written_is_read() {
          scrape_protocols: [PrometheusText0.0.4, OpenMetricsText1.0.0]\n\
          fallback_scrape_protocol: PrometheusText1.0.0\n\
          honor_labels: true\nhonor_timestamps: false\ntrack_timestamps_staleness: true\n\
-         params: {'match[]': [up]}\nmetrics_path: /federate\nscheme: http\n\
+         params: {'match[]': [up]}\nmetrics_path: /federate\nscheme: https\n\
          enable_compression: false\nenable_http2: true\nfollow_redirects: false\n\
          body_size_limit: 1.5KB\nsample_limit: 1\nlabel_limit: 2\nlabel_name_length_limit: 3\n\
          label_value_length_limit: 4\ntarget_limit: 5\nkeep_dropped_targets: 0\n\
@@ -68,7 +67,8 @@ fn everything_that_is_written_is_read() {
     assert!(config.honor_labels && !config.honor_timestamps && config.track_timestamps_staleness);
     assert_eq!(config.params["match[]"], ["up"]);
     assert_eq!(config.metrics_path, "/federate");
-    assert!(!config.enable_compression && !config.follow_redirects);
+    assert!(!config.enable_compression && config.scheme == "https");
+    assert_ne!(config.http, HttpClientConfig::default());
     assert_eq!(
         config.limits,
         Limits {
@@ -100,10 +100,12 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
     check("job_names: x", "at line 3 column 5");
     check(
         "honor_labels: true\nconsul_sd_configs: [{server: host}]",
-        "scrape_configs[0].consul_sd_configs: not supported yet at line 4 column",
+        "scrape_configs[0]: consul_sd_configs: not supported; use dns_sd_configs",
     );
-    check("tls_config: {}", "tls_config: not supported yet");
-    check("scheme: https", r#"scheme: "https" is not supported yet, only "http" is"#);
+    check("honor_labels: true\nec2_sd_configs: []", "ec2_sd_configs: not supported; use http_sd");
+    check("honor_labels: true\nec2_sd_configs: []", "at line 4 column 5");
+    check("tls_config: {ca: a, ca_file: b}", "tls_config: at most one of ca and ca_file");
+    check("scheme: ftp", r#"scheme: "ftp" is neither "http" nor "https""#);
     check("scrape_interval: 15", r#"scrape_interval: not a valid duration string: "15""#);
     check("scrape_protocols: []", "scrape_protocols cannot be empty");
     check("scrape_protocols: [PrometheusProto]", "unknown variant `PrometheusProto`");
@@ -123,15 +125,6 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
     check("static_configs: [{target: a}]", "static_configs[0]: unknown field `target`");
     check("relabel_configs: [{action: x}]", r#"relabel_configs: unknown relabel action "x""#);
     check("relabel_configs: [{regex: '('}]", "requires 'target_label' value");
-    check(
-        "basic_auth: {password: a}\nbearer_token: b",
-        "at most one of basic_auth, authorization, bearer_token & bearer_token_file",
-    );
-    check(
-        "basic_auth: {password: a, password_file: b}",
-        "at most one of password and password_file",
-    );
-    check("authorization: {type: Basic}", r#"use "basic_auth" instead"#);
     let nameless: Result<ScrapeConfig, _> = serde_yaml_ng::from_str("{}");
     assert!(nameless.unwrap_err().to_string().contains("job_name is empty"));
 }
@@ -141,6 +134,6 @@ fn files_are_looked_for_where_the_configuration_is() {
     let mut config =
         read("bearer_token_file: token\nfile_sd_configs: [{files: [x.json]}]").unwrap();
     config.set_directory(Path::new("/etc/watershed"));
-    assert!(format!("{:?}", config.credentials).contains("/etc/watershed/token"));
+    assert!(format!("{:?}", config.http).contains("/etc/watershed/token"));
     assert!(format!("{:?}", config.discoveries).contains("/etc/watershed/x.json"));
 }

@@ -1,13 +1,12 @@
 //! A `scrape_configs` entry as it is written, and its validation.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 use std::time::Duration;
 
-use client::{AuthorizationYaml, BasicAuthYaml, Credentials};
+use client::{HttpClientConfig, HttpClientYaml};
 use discovery::{FileConfig, HttpConfig, StaticConfig};
 use model::size::SizeError;
-use model::{Unsupported, duration, size};
+use model::{Split, Unsupported, duration, size};
 use relabel::RelabelStep;
 use serde::Deserialize;
 
@@ -21,25 +20,23 @@ pub(super) enum ConfigError {
     NoProtocols,
     #[error("duplicated protocol in scrape_protocols")]
     DuplicateProtocol,
-    #[error("scheme: {0:?} is not supported yet, only \"http\" is")]
+    #[error("scheme: {0:?} is neither \"http\" nor \"https\"")]
     Scheme(String),
     #[error("{0}: true is not supported yet")]
     True(&'static str),
     #[error("metric_name_validation_scheme: {0:?} is not supported, only \"utf8\" is")]
     ValidationScheme(String),
-    #[error("{0}")]
-    Credentials(String),
-    #[error(
-        "at most one of basic_auth, authorization, bearer_token & bearer_token_file must be configured"
-    )]
-    TwoCredentials,
+    #[error(transparent)]
+    Http(#[from] client::ConfigError),
     #[error("body_size_limit: {0}")]
     Size(#[from] SizeError),
 }
 
+pub(super) type ScrapeConfigYaml = Split<HttpClientYaml, ScrapeYaml>;
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct ScrapeConfigYaml {
+pub(super) struct ScrapeYaml {
     #[serde(default)]
     job_name: String,
     #[serde(default, with = "duration::text::optional")]
@@ -55,14 +52,6 @@ pub(super) struct ScrapeConfigYaml {
     metrics_path: Option<String>,
     scheme: Option<String>,
     enable_compression: Option<bool>,
-    follow_redirects: Option<bool>,
-    /// Plain HTTP has one version here, whatever this says.
-    #[serde(rename = "enable_http2")]
-    _enable_http2: Option<bool>,
-    basic_auth: Option<BasicAuthYaml>,
-    authorization: Option<AuthorizationYaml>,
-    bearer_token: Option<String>,
-    bearer_token_file: Option<PathBuf>,
     body_size_limit: Option<String>,
     sample_limit: Option<u64>,
     label_limit: Option<u64>,
@@ -86,20 +75,6 @@ pub(super) struct ScrapeConfigYaml {
     metric_name_validation_scheme: Option<String>,
 
     // What Prometheus has and we have not.
-    #[serde(default, rename = "tls_config")]
-    _tls_config: Unsupported,
-    #[serde(default, rename = "oauth2")]
-    _oauth2: Unsupported,
-    #[serde(default, rename = "proxy_url")]
-    _proxy_url: Unsupported,
-    #[serde(default, rename = "no_proxy")]
-    _no_proxy: Unsupported,
-    #[serde(default, rename = "proxy_from_environment")]
-    _proxy_from_environment: Unsupported,
-    #[serde(default, rename = "proxy_connect_header")]
-    _proxy_connect_header: Unsupported,
-    #[serde(default, rename = "http_headers")]
-    _http_headers: Unsupported,
     #[serde(default, rename = "extra_scrape_metrics")]
     _extra_scrape_metrics: Unsupported,
     #[serde(default, rename = "scrape_failure_log_file")]
@@ -110,78 +85,24 @@ pub(super) struct ScrapeConfigYaml {
     _native_histogram_bucket_limit: Unsupported,
     #[serde(default, rename = "native_histogram_min_bucket_factor")]
     _native_histogram_min_bucket_factor: Unsupported,
-    #[serde(default, rename = "azure_sd_configs")]
-    _azure_sd_configs: Unsupported,
-    #[serde(default, rename = "consul_sd_configs")]
-    _consul_sd_configs: Unsupported,
-    #[serde(default, rename = "digitalocean_sd_configs")]
-    _digitalocean_sd_configs: Unsupported,
     #[serde(default, rename = "dns_sd_configs")]
     _dns_sd_configs: Unsupported,
-    #[serde(default, rename = "docker_sd_configs")]
-    _docker_sd_configs: Unsupported,
-    #[serde(default, rename = "dockerswarm_sd_configs")]
-    _dockerswarm_sd_configs: Unsupported,
-    #[serde(default, rename = "ec2_sd_configs")]
-    _ec2_sd_configs: Unsupported,
-    #[serde(default, rename = "eureka_sd_configs")]
-    _eureka_sd_configs: Unsupported,
-    #[serde(default, rename = "gce_sd_configs")]
-    _gce_sd_configs: Unsupported,
-    #[serde(default, rename = "hetzner_sd_configs")]
-    _hetzner_sd_configs: Unsupported,
-    #[serde(default, rename = "ionos_sd_configs")]
-    _ionos_sd_configs: Unsupported,
     #[serde(default, rename = "kubernetes_sd_configs")]
     _kubernetes_sd_configs: Unsupported,
-    #[serde(default, rename = "kuma_sd_configs")]
-    _kuma_sd_configs: Unsupported,
-    #[serde(default, rename = "lightsail_sd_configs")]
-    _lightsail_sd_configs: Unsupported,
-    #[serde(default, rename = "linode_sd_configs")]
-    _linode_sd_configs: Unsupported,
-    #[serde(default, rename = "marathon_sd_configs")]
-    _marathon_sd_configs: Unsupported,
-    #[serde(default, rename = "nerve_sd_configs")]
-    _nerve_sd_configs: Unsupported,
-    #[serde(default, rename = "nomad_sd_configs")]
-    _nomad_sd_configs: Unsupported,
-    #[serde(default, rename = "openstack_sd_configs")]
-    _openstack_sd_configs: Unsupported,
-    #[serde(default, rename = "ovhcloud_sd_configs")]
-    _ovhcloud_sd_configs: Unsupported,
-    #[serde(default, rename = "puppetdb_sd_configs")]
-    _puppetdb_sd_configs: Unsupported,
-    #[serde(default, rename = "scaleway_sd_configs")]
-    _scaleway_sd_configs: Unsupported,
-    #[serde(default, rename = "serverset_sd_configs")]
-    _serverset_sd_configs: Unsupported,
-    #[serde(default, rename = "stackit_sd_configs")]
-    _stackit_sd_configs: Unsupported,
-    #[serde(default, rename = "triton_sd_configs")]
-    _triton_sd_configs: Unsupported,
-    #[serde(default, rename = "uyuni_sd_configs")]
-    _uyuni_sd_configs: Unsupported,
-    #[serde(default, rename = "vultr_sd_configs")]
-    _vultr_sd_configs: Unsupported,
 }
 
 impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
     type Error = ConfigError;
 
     fn try_from(yaml: ScrapeConfigYaml) -> Result<Self, ConfigError> {
+        let Split { part: http, rest: yaml } = yaml;
         yaml.check()?;
-        let limits = yaml.limits()?;
-        let file = yaml.file_sd_configs.into_iter().flatten().map(discovery::Config::File);
-        let http = yaml.http_sd_configs.into_iter().flatten().map(discovery::Config::Http);
+        let by_file = yaml.file_sd_configs.iter().flatten().cloned().map(discovery::Config::File);
+        let by_http = yaml.http_sd_configs.iter().flatten().cloned();
+        let by_http = by_http.map(|config| discovery::Config::Http(Box::new(config)));
         Ok(Self {
-            limits,
-            credentials: credentials(
-                yaml.basic_auth,
-                yaml.authorization,
-                yaml.bearer_token,
-                yaml.bearer_token_file,
-            )?,
+            limits: yaml.limits()?,
+            http: HttpClientConfig::try_from(http)?,
             job_name: yaml.job_name,
             scrape_interval: yaml.scrape_interval,
             scrape_timeout: yaml.scrape_timeout,
@@ -194,16 +115,15 @@ impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
             metrics_path: yaml.metrics_path.unwrap_or_else(|| "/metrics".to_owned()),
             scheme: yaml.scheme.unwrap_or_else(|| "http".to_owned()),
             enable_compression: yaml.enable_compression.unwrap_or(true),
-            follow_redirects: yaml.follow_redirects.unwrap_or(true),
             static_configs: yaml.static_configs.unwrap_or_default(),
-            discoveries: file.chain(http).collect(),
+            discoveries: by_file.chain(by_http).collect(),
             relabel_configs: yaml.relabel_configs.unwrap_or_default(),
             metric_relabel_configs: yaml.metric_relabel_configs.unwrap_or_default(),
         })
     }
 }
 
-impl ScrapeConfigYaml {
+impl ScrapeYaml {
     fn check(&self) -> Result<(), ConfigError> {
         if self.job_name.is_empty() {
             return Err(ConfigError::NoJobName);
@@ -217,7 +137,7 @@ impl ScrapeConfigYaml {
             }
         }
         match self.scheme.as_deref() {
-            None | Some("http") => {}
+            None | Some("http" | "https") => {}
             Some(other) => return Err(ConfigError::Scheme(other.to_owned())),
         }
         match self.metric_name_validation_scheme.as_deref() {
@@ -246,20 +166,5 @@ impl ScrapeConfigYaml {
             targets: positive(self.target_limit),
             kept_dropped_targets: positive(self.keep_dropped_targets),
         })
-    }
-}
-
-fn credentials(
-    basic_auth: Option<BasicAuthYaml>,
-    authorization: Option<AuthorizationYaml>,
-    bearer_token: Option<String>,
-    bearer_token_file: Option<PathBuf>,
-) -> Result<Option<Credentials>, ConfigError> {
-    let bearer = Credentials::bearer(bearer_token, bearer_token_file);
-    let bearer = bearer.map_err(ConfigError::Credentials)?;
-    let other = Credentials::from_yaml(basic_auth, authorization);
-    match (other.map_err(ConfigError::Credentials)?, bearer) {
-        (Some(_), Some(_)) => Err(ConfigError::TwoCredentials),
-        (other, bearer) => Ok(other.or(bearer)),
     }
 }

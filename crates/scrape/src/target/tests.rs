@@ -68,7 +68,7 @@ fn targets_that_cannot_be_scraped_are_errors() {
     check("__address__", "", "no address");
     check("__address__", "a/b", r#""a/b" is not a valid hostname"#);
     check("__address__", "a:b:c", r#"invalid URL "http://a:b:c""#);
-    check("__scheme__", "https", r#"scheme "https" is not supported yet"#);
+    check("__scheme__", "ftp", r#"scheme "ftp" is neither "http" nor "https""#);
     check(
         "__scrape_interval__",
         "x",

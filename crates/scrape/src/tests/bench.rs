@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use client::HttpClient;
 use exposition::Format;
 use model::Timestamp;
 use prometheus::Registry;
@@ -71,7 +72,7 @@ impl Bench {
 
     /// Asks the target itself.
     pub(super) async fn fetch(&mut self) -> String {
-        let client = fetch::client(&self.job);
+        let client = HttpClient::new(self.job.config.http.clone());
         let body = fetch::fetch(&client, &self.job, &self.target).await;
         self.take(body)
     }

@@ -49,7 +49,7 @@ metadata_config: {send: false}",
     assert_eq!(config.metadata, None);
     assert!(config.send_exemplars && config.send_native_histograms);
     config.set_directory(Path::new("/etc/watershed"));
-    assert!(format!("{:?}", config.credentials).contains("/etc/watershed/secrets/token"));
+    assert!(format!("{:?}", config.http).contains("/etc/watershed/secrets/token"));
 }
 
 #[test]
@@ -62,7 +62,6 @@ fn what_cannot_work_is_refused_by_name() {
     }
     check("name: a\nurl: ''", "remote_write.url: \"\": relative URL without a base");
     check("url: ftp://h", "remote_write.url: \"ftp\" is not http or https");
-    check("url: https://h", "https is not supported yet");
     check("colour: red", "unknown field `colour`");
     check("queue_config: {shards: 3}", "unknown field `shards`");
     check("queue_config: {capacity: 0}", "remote_write.queue_config.capacity: must be at least 1");
@@ -76,8 +75,8 @@ fn what_cannot_work_is_refused_by_name() {
         "metadata_config: {send_interval: 0s}",
         "metadata_config.send_interval: must be at least",
     );
-    check("tls_config: {insecure_skip_verify: true}", "tls_config: not supported yet");
-    check("oauth2: {}", "oauth2: not supported yet");
+    check("sigv4: {}", "sigv4: not supported; use basic_auth");
+    check("tls_config: {cert_file: a}", "remote_write.tls_config: cert or cert_file needs a key");
     check("protobuf_message: io.prometheus.write.v3.Request", "unknown variant");
     check("headers: {Authorization: x}", "\"Authorization\" is a reserved header");
     check("headers: {'a b': x}", "\"a b\" is not a valid header");
