@@ -27,6 +27,7 @@ mod matching;
 mod math;
 mod memory;
 mod meter;
+mod ordered;
 mod over_time;
 mod pushdown;
 mod quantile;

@@ -50,7 +50,7 @@ impl Evaluation<'_> {
         };
         let questions = self.questions(call, grid)?;
         let vector = self.vector(vector_arg, grid)?;
-        let sources = self.sources(&vector, vector_arg);
+        let sources = self.sources(&vector, vector_arg)?;
         let mut result = Vec::new();
         let mut notes = Annotations::default();
         for question in &questions {
@@ -118,11 +118,12 @@ impl Evaluation<'_> {
     }
 
     /// The histograms of a vector, in the order of their first series.
-    fn sources(&self, vector: &[Series], arg: &Expr) -> Vec<Source> {
+    fn sources(&self, vector: &[Series], arg: &Expr) -> Evaluated<Vec<Source>> {
         let mut sources: Vec<Source> = Vec::new();
         let mut places: FxHashMap<Labels, usize> = FxHashMap::default();
         let late = self.options.delayed_name_removal;
         for (index, series) in vector.iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
             let has_floats =
                 (0..series.column.len()).any(|step| series.column.float(step).is_some());
             if series.column.has_histograms() {
@@ -164,7 +165,7 @@ impl Evaluation<'_> {
         for source in &mut sources {
             source.buckets.sort_by(|a, b| a.0.total_cmp(&b.0));
         }
-        sources
+        Ok(sources)
     }
 }
 

@@ -21,7 +21,7 @@ impl Evaluation<'_> {
 
     /// Sorted by labels.
     pub(super) fn matrix_result(&self, series: Vec<Series>) -> Evaluated<Vec<MatrixSeries>> {
-        let mut matrix = Vec::with_capacity(series.len());
+        let mut matrix: Vec<MatrixSeries> = Vec::with_capacity(series.len());
         for series in series {
             self.limits.check()?;
             let converted = matrix_series(&series.column, series.labels.clone(), &self.query);
@@ -31,8 +31,7 @@ impl Evaluation<'_> {
                 matrix.push(converted);
             }
         }
-        self.meter.sorting(|| matrix.sort_by(|a, b| a.labels.cmp(&b.labels)));
-        Ok(matrix)
+        self.meter.sorting(|| self.ordered(matrix, |a, b| a.labels.cmp(&b.labels)))
     }
 
     pub(super) fn charge_result(&self, series: &MatrixSeries) -> Evaluated<()> {

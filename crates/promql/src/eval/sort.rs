@@ -11,33 +11,39 @@ impl Evaluation<'_> {
         if grid.count > 1 {
             self.annotate(|notes| notes.sort_in_range_query(call.position));
         }
-        let mut vector = self.vector(&call.args[0], grid)?;
+        let vector = self.vector(&call.args[0], grid)?;
         let names: Vec<&str> =
             call.args[1..].iter().map(|arg| string(arg).value.as_str()).collect();
         match call.function.name {
-            "sort" => by_value(&mut vector, f64::total_cmp),
-            "sort_desc" => by_value(&mut vector, |a, b| b.total_cmp(a)),
-            "sort_by_label" => vector.sort_by(|a, b| by_labels(a, b, &names)),
-            _ => vector.sort_by(|a, b| by_labels(b, a, &names)),
+            "sort" => self.ordered(floats(vector), |a, b| by_value(a, b, f64::total_cmp)),
+            "sort_desc" => {
+                self.ordered(floats(vector), |a, b| by_value(a, b, |a, b| b.total_cmp(a)))
+            }
+            "sort_by_label" => self.ordered(vector, |a, b| by_labels(a, b, &names)),
+            _ => self.ordered(vector, |a, b| by_labels(b, a, &names)),
         }
-        Ok(vector)
     }
 }
 
-/// Values that are not numbers come last; histograms are dropped.
-fn by_value(vector: &mut Vec<Series>, order: fn(&f64, &f64) -> Ordering) {
-    for series in vector.iter_mut() {
+/// Histograms are dropped.
+fn floats(mut vector: Vec<Series>) -> Vec<Series> {
+    for series in &mut vector {
         series.column.drop_histograms();
     }
     vector.retain(|series| !series.column.is_empty());
-    vector.sort_by(|a, b| match (a.column.float(0), b.column.float(0)) {
+    vector
+}
+
+/// Values that are not numbers come last.
+fn by_value(a: &Series, b: &Series, order: fn(&f64, &f64) -> Ordering) -> Ordering {
+    match (a.column.float(0), b.column.float(0)) {
         (Some(a), Some(b)) => a.is_nan().cmp(&b.is_nan()).then_with(|| match a.is_nan() {
             true => Ordering::Equal,
             false if a == b => Ordering::Equal, // the two zeros
             false => order(&a, &b),
         }),
         (a, b) => b.is_some().cmp(&a.is_some()),
-    });
+    }
 }
 
 fn by_labels(a: &Series, b: &Series, names: &[&str]) -> Ordering {

@@ -42,6 +42,7 @@ impl Evaluation<'_> {
             self.limits.check()?;
             let mut columns = Columns::default();
             for (index, time) in inner.times().enumerate() {
+                self.limits.check_now_and_then(index)?;
                 let timestamp = Timestamp::from_millis(time);
                 match series.column.get(index) {
                     None => {}

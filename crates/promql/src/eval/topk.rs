@@ -53,7 +53,7 @@ impl Evaluation<'_> {
             self.limits.check()?;
             for (index, group) in groups.iter().enumerate() {
                 self.limits.check_now_and_then(index)?;
-                self.select_at(aggregate, step, *value, (&vector, group), &mut kept);
+                self.select_at(aggregate, step, *value, (&vector, group), &mut kept)?;
             }
         }
         let Kept { mut columns, order, .. } = kept;
@@ -96,14 +96,17 @@ impl Evaluation<'_> {
         parameter: f64,
         (vector, group): (&[Series], &[usize]),
         kept: &mut Kept,
-    ) {
+    ) -> Evaluated<()> {
         let present = group.iter().copied().filter(|i| vector[*i].column.is_present(step));
         let limit = if parameter < 1.0 { 0 } else { parameter as usize };
         match aggregate.op {
             AggregateOp::LimitRatio => {
                 let ratio = parameter.clamp(-1.0, 1.0);
-                for index in present.filter(|i| is_sampled(&vector[*i].labels, ratio)) {
-                    kept.keep(vector, index, step);
+                for (seen, index) in present.enumerate() {
+                    self.limits.check_now_and_then(seen)?;
+                    if is_sampled(&vector[index].labels, ratio) {
+                        kept.keep(vector, index, step);
+                    }
                 }
             }
             AggregateOp::LimitK => {
@@ -113,7 +116,8 @@ impl Evaluation<'_> {
             }
             op => {
                 let mut floats: Vec<(f64, usize)> = Vec::new();
-                for index in present {
+                for (seen, index) in present.enumerate() {
+                    self.limits.check_now_and_then(seen)?;
                     match vector[index].column.float(step) {
                         Some(value) => floats.push((value, index)),
                         None => self.annotate(|annotations| {
@@ -127,6 +131,7 @@ impl Evaluation<'_> {
                 }
             }
         }
+        Ok(())
     }
 }
 
