@@ -89,11 +89,8 @@ impl Chain {
 }
 
 fn forward_to(next: &Server) -> String {
-    // Without the deadline, a sample may wait at each tier for five seconds for more to go with it.
-    format!(
-        "remote_write: [{{url: '{}', queue_config: {{batch_send_deadline: 100ms}}}}]\n",
-        next.url("/api/v1/write")
-    )
+    let url = next.url("/api/v1/write");
+    format!("remote_write: [{{url: '{url}', protobuf_message: io.prometheus.write.v2.Request}}]\n")
 }
 
 async fn has(tier: &Server, samples: &[Sample]) -> anyhow::Result<()> {

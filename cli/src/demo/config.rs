@@ -152,12 +152,8 @@ fn machine_jobs(tree: &Tree) -> String {
 fn remote_write<'a>(to: impl IntoIterator<Item = &'a Node>, names: &str) -> String {
     let mut text = "remote_write:\n".to_owned();
     for node in to {
-        // Samples are sent within half a second, rather than kept for a fuller request.
-        let _ = write!(
-            text,
-            "- url: {}\n  queue_config: {{batch_send_deadline: 500ms}}\n",
-            node.url("/api/v1/write")
-        );
+        let url = node.url("/api/v1/write");
+        let _ = write!(text, "- url: {url}\n  protobuf_message: io.prometheus.write.v2.Request\n");
         let _ = write!(
             text,
             "  write_relabel_configs:\n  \

@@ -34,6 +34,9 @@ use crate::send::series::Forwarded;
 /// Fewer lanes would leave requests with nothing to take while others are under way.
 const LANES_MIN: usize = 64;
 
+/// While nothing is under way a request need not be full, as long as so much time is between two.
+const QUIET_PAUSE: Duration = Duration::from_millis(250);
+
 /// One sample, histogram or exemplar on its way.
 #[derive(Clone, Debug)]
 pub(super) struct Entry {
@@ -69,6 +72,8 @@ pub(crate) struct Queue {
     pending: Counts,
     /// How many requests may be under way: more while there is demand, fewer after failures.
     allowed: usize,
+    /// When the newest request was formed.
+    formed_at: Duration,
     /// The destination asked to be left alone until then.
     paused_until: Duration,
 }
@@ -117,6 +122,7 @@ impl Queue {
             first_chunk: 0,
             acknowledged: start,
             pending: Counts::default(),
+            formed_at: Duration::ZERO,
             paused_until: Duration::ZERO,
         }
     }
@@ -160,7 +166,7 @@ impl Queue {
         }
         let full = self.ready() >= self.config.max_samples_per_send.get();
         let flush = self.flush_at().is_some_and(|at| at <= now);
-        (self.requests.len() < self.allowed && (full || flush)).then(|| self.form())
+        (self.requests.len() < self.allowed && (full || flush)).then(|| self.form(now))
     }
 
     pub(super) fn entries(&self, id: RequestId) -> &[Entry] {
@@ -234,11 +240,17 @@ impl Queue {
         self.lanes.iter().filter(|lane| !lane.held).map(|lane| lane.waiting.len()).sum()
     }
 
-    /// When the oldest sample that a new request could take has waited long enough.
+    /// When a request is to be formed though it is not full: when the oldest sample that it could take
+    /// has waited long enough, and sooner where nothing else is sent.
     fn flush_at(&self) -> Option<Duration> {
         let free = self.lanes.iter().filter(|lane| !lane.held);
         let oldest = free.filter_map(|lane| lane.waiting.front()).map(|entry| entry.chunk).min()?;
-        Some(self.chunk(oldest).read_at + self.config.batch_send_deadline)
+        let read_at = self.chunk(oldest).read_at;
+        let deadline = read_at + self.config.batch_send_deadline;
+        if self.requests.is_empty() {
+            return Some(read_at.max(self.formed_at + QUIET_PAUSE).min(deadline));
+        }
+        Some(deadline)
     }
 
     fn chunk(&self, number: u64) -> &Chunk {
@@ -246,7 +258,8 @@ impl Queue {
     }
 
     /// Takes samples lane by lane until the request is full or nothing is left to take.
-    fn form(&mut self) -> RequestId {
+    fn form(&mut self, now: Duration) -> RequestId {
+        self.formed_at = now;
         let max = self.config.max_samples_per_send.get();
         let (mut entries, mut taken) =
             (Vec::with_capacity(max.min(self.pending.total())), Vec::new());

@@ -123,7 +123,8 @@ pub(super) struct SeriesCache {
     steps: Vec<RelabelStep>,
     protocol: Protocol,
     symbols: Symbols,
-    known: FxHashMap<LogSeries, Known>,
+    /// By number; series that came together are in one page, and are asked for together.
+    known: FxHashMap<u64, Box<Page>>,
     /// By name, of series that are known.
     metrics: HashMap<Box<str>, Arc<Metric>>,
     /// Forgotten, but on their way yet: their symbols are needed.
@@ -134,12 +135,20 @@ pub(super) struct SeriesCache {
     describing_round: u32,
 }
 
+const PAGE: u64 = 64;
+
+type Page = [Option<Known>; PAGE as usize];
+
 #[derive(Debug)]
 struct Known {
     /// `None` where relabelling drops the series.
     forwarded: Option<Arc<Forwarded>>,
     last_used: u32,
+    /// In which round the metric was last looked at.
+    described: u32,
 }
+
+const _: () = assert!(size_of::<Option<Known>>() == 24);
 
 impl SeriesCache {
     pub(super) fn new(
@@ -177,18 +186,27 @@ impl SeriesCache {
 
     /// What the destination gets of `series`, whose labels are asked for only the first time.
     pub(super) fn get(&mut self, series: LogSeries, log: &impl Lookup) -> Fate<'_> {
-        if !self.known.contains_key(&series) {
+        let (page, place) = (series.0 / PAGE, (series.0 % PAGE) as usize);
+        let is_known = self.known.get(&page).is_some_and(|page| page[place].is_some());
+        if !is_known {
             let Some(labels) = log.labels(series) else { return Fate::Unknown };
             let forwarded = self.rewrite(&labels).map(|labels| self.forwarded(&labels));
-            self.known.insert(series, Known { forwarded, last_used: self.idle_round });
+            let known = Known { forwarded, last_used: self.idle_round, described: 0 };
+            let new_page = || Box::new([const { None }; PAGE as usize]);
+            self.known.entry(page).or_insert_with(new_page)[place] = Some(known);
         }
-        let Some(known) = self.known.get_mut(&series) else { return Fate::Unknown };
+        let Some(known) = self.known.get_mut(&page).and_then(|page| page[place].as_mut()) else {
+            return Fate::Unknown;
+        };
         known.last_used = self.idle_round;
         let Some(forwarded) = &known.forwarded else { return Fate::Dropped };
-        if forwarded.metric.round.load(Ordering::Relaxed) != self.describing_round {
-            let metadata = log.metadata(series);
-            let table = &mut self.symbols.write();
-            forwarded.metric.describe(metadata, table, self.describing_round);
+        if known.described != self.describing_round {
+            known.described = self.describing_round;
+            if forwarded.metric.round.load(Ordering::Relaxed) != self.describing_round {
+                let metadata = log.metadata(series);
+                let table = &mut self.symbols.write();
+                forwarded.metric.describe(metadata, table, self.describing_round);
+            }
         }
         Fate::Forward(forwarded)
     }
@@ -233,11 +251,15 @@ impl SeriesCache {
     }
 
     fn forget(&mut self, stays: impl Fn(&Known) -> bool) {
-        let gone = self.known.extract_if(|_, known| !stays(known));
-        self.leaving.extend(gone.filter_map(|(_, known)| known.forwarded));
+        for page in self.known.values_mut() {
+            let gone = page.iter_mut().filter_map(|known| known.take_if(|known| !stays(known)));
+            self.leaving.extend(gone.filter_map(|known| known.forwarded));
+        }
+        self.known.retain(|_, page| page.iter().any(Option::is_some));
         self.leaving.retain(|forwarded| Arc::strong_count(forwarded) > 1);
         self.metrics.retain(|_, metric| Arc::strong_count(metric) > 1);
-        let known = self.known.values().filter_map(|known| known.forwarded.as_ref());
+        let known = self.known.values().flat_map(|page| page.iter().flatten());
+        let known = known.filter_map(|known| known.forwarded.as_ref());
         let labels = known.chain(&self.leaving).flat_map(|forwarded| forwarded.labels.symbols());
         let described = self.metrics.values().filter_map(|metric| *metric.described.lock());
         let described = described.flat_map(|described| [described.help, described.unit]);

@@ -48,19 +48,41 @@ fn times(queue: &Queue, id: RequestId) -> Vec<i64> {
 #[test]
 fn a_full_request_goes_at_once_and_a_smaller_one_at_the_deadline() {
     let mut queue = Queue::new(config(), at(0));
-    let one = series(1);
-    queue.push((0..12).map(|i| entry(&one, i)).collect(), at(1), seconds(0));
-    let first = queue.poll(seconds(0)).unwrap();
+    let [one, two] = [1, 2].map(series);
+    queue.push((0..12).map(|i| entry(&one, i)).collect(), at(1), seconds(1));
+    let first = queue.poll(seconds(1)).unwrap();
     assert_eq!(times(&queue, first), (0..10).collect::<Vec<_>>());
     // QUEUE-1: the rest of the series waits for the request before it.
     assert_eq!((queue.poll(seconds(9)), queue.wake_at()), (None, None));
-    assert!(queue.answered(first, Answer::Settled, seconds(1), 0.0).is_some());
-    assert_eq!((queue.poll(seconds(1)), queue.wake_at()), (None, Some(seconds(5))));
-    let second = queue.poll(seconds(5)).unwrap();
-    assert_eq!(times(&queue, second), [10, 11]);
+    queue.push(vec![entry(&two, 20)], at(2), seconds(1));
+    assert_eq!((queue.poll(seconds(5)), queue.wake_at()), (None, Some(seconds(6))));
+    let second = queue.poll(seconds(6)).unwrap();
+    assert_eq!(times(&queue, second), [20]);
+    queue.answered(second, Answer::Settled, seconds(7), 0.0);
     assert_eq!(queue.acknowledged(), at(0));
-    queue.answered(second, Answer::Settled, seconds(6), 0.0);
-    assert_eq!((queue.acknowledged(), queue.pending().total()), (at(1), 0));
+    assert!(queue.answered(first, Answer::Settled, seconds(7), 0.0).is_some());
+    let third = queue.poll(seconds(7)).unwrap();
+    assert_eq!(times(&queue, third), [10, 11]);
+    queue.answered(third, Answer::Settled, seconds(7), 0.0);
+    assert_eq!((queue.acknowledged(), queue.pending().total()), (at(2), 0));
+}
+
+#[test]
+fn where_nothing_else_is_sent_a_request_need_not_be_full() {
+    let mut queue = Queue::new(config(), at(0));
+    let one = series(1);
+    let millis = Duration::from_millis;
+    let push = |queue: &mut Queue, now| {
+        queue.push(vec![entry(&one, now as i64)], at(now), millis(now));
+    };
+    push(&mut queue, 1000);
+    let first = queue.poll(millis(1000)).unwrap();
+    queue.answered(first, Answer::Settled, millis(1010), 0.0);
+    push(&mut queue, 1020);
+    assert_eq!((queue.poll(millis(1020)), queue.wake_at()), (None, Some(millis(1250))));
+    push(&mut queue, 1100);
+    let second = queue.poll(millis(1250)).unwrap();
+    assert_eq!(times(&queue, second), [1020, 1100]);
 }
 
 #[test]
