@@ -1,11 +1,16 @@
 //! How a request becomes an answer: parameters are read, a blocking thread works, the client reads.
 //!
+//! What is certainly done within a millisecond is done by the async thread that read the request: to
+//! hand it to another one and back takes longer than most of these do.
+//!
 //! - ENDPOINT-1: no more requests for data are worked on at once than `max_concurrency`; the others
 //!   wait for their turn, within their time.
 //! - ENDPOINT-2: when a client goes away, its query is cancelled.
 //! - ENDPOINT-3: of requests that change what is stored one is worked on; the others wait, without a
 //!   thread.
+//! - ENDPOINT-4: one async thread at least is free of such work, whatever that should have to wait for.
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -13,6 +18,7 @@ use axum::extract::Request;
 use axum::http::Method;
 use axum::response::Response;
 use promql::Cancel;
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 
 use crate::State;
@@ -27,12 +33,16 @@ pub(crate) struct Api {
     turns: Arc<Semaphore>,
     /// Of those who change what is stored.
     admin_turn: Arc<Semaphore>,
+    /// Of those who are answered by async threads.
+    light_turns: Semaphore,
 }
 
 impl Api {
     pub(crate) fn new(state: State) -> Self {
         let turns = Arc::new(Semaphore::new(state.options.max_concurrency));
-        Self { state, turns, admin_turn: Arc::new(Semaphore::new(1)) }
+        let threads = Handle::try_current().map_or(1, |runtime| runtime.metrics().num_workers());
+        let light_turns = Semaphore::new(threads - 1);
+        Self { state, turns, admin_turn: Arc::new(Semaphore::new(1)), light_turns }
     }
 }
 
@@ -99,6 +109,16 @@ pub(crate) async fn answer_in_turn(
     request: Request,
     endpoint: impl Endpoint,
 ) -> Response {
+    answer_weighed(api, request, |_: &State, _: &Form| false, endpoint).await
+}
+
+/// As [`answer_in_turn`], for requests some of which are certainly done within a millisecond.
+pub(crate) async fn answer_weighed(
+    api: Arc<Api>,
+    request: Request,
+    is_light: impl FnOnce(&State, &Form) -> bool,
+    endpoint: impl Endpoint,
+) -> Response {
     let asked = match Asked::read(request).await {
         Ok(asked) => asked,
         Err(error) => return error.into_response(),
@@ -115,11 +135,16 @@ pub(crate) async fn answer_in_turn(
     };
     let queued = arrived.elapsed();
     let time = Time { queued, left: timeout.saturating_sub(queued) };
-    work(api, asked, time, move |call: &Call<'_>| {
+    let endpoint = move |call: &Call<'_>| {
         let _turn = turn; // until there is an answer, even if nobody waits for it any more
         endpoint(call)
-    })
-    .await
+    };
+    if is_light(&api.state, &asked.form)
+        && let Ok(_turn) = api.light_turns.try_acquire()
+    {
+        return work_at_once(&api, &asked, &time, endpoint);
+    }
+    work(api, asked, time, endpoint).await
 }
 
 /// A request that was read.
@@ -150,20 +175,36 @@ struct Time {
 async fn work(api: Arc<Api>, asked: Asked, time: Time, endpoint: impl Endpoint) -> Response {
     let cancel = Cancel::new();
     let _cancel_if_dropped = CancelOnDrop(cancel.clone());
-    let respond = move || {
-        let Asked { form, source, gzip } = &asked;
-        let Time { queued, left: timeout } = time;
-        let (state, cancel) = (&api.state, &cancel);
-        let call = Call { state, form, source, cancel, timeout, queued };
-        match endpoint(&call) {
-            Ok(reply) => reply.into_response(*gzip),
-            Err(error) => error.into_response(),
-        }
-    };
-    tokio::task::spawn_blocking(respond).await.unwrap_or_else(|error| {
+    let respond = move || respond(&api, &asked, &time, &cancel, endpoint);
+    let response = tokio::task::spawn_blocking(respond).await;
+    response.unwrap_or_else(|error| {
         tracing::error!(%error, "request ended in a panic");
         ApiError::new(ErrorType::Internal, "internal error").into_response()
     })
+}
+
+/// As [`work`], by this thread. There is no time to cancel it.
+fn work_at_once(api: &Api, asked: &Asked, time: &Time, endpoint: impl Endpoint) -> Response {
+    let respond = || respond(api, asked, time, &Cancel::new(), endpoint);
+    catch_unwind(AssertUnwindSafe(respond)).unwrap_or_else(|_| {
+        tracing::error!("request ended in a panic");
+        ApiError::new(ErrorType::Internal, "internal error").into_response()
+    })
+}
+
+fn respond(
+    api: &Api,
+    asked: &Asked,
+    time: &Time,
+    cancel: &Cancel,
+    endpoint: impl Endpoint,
+) -> Response {
+    let (state, Asked { form, source, gzip }) = (&api.state, asked);
+    let call = Call { state, form, source, cancel, timeout: time.left, queued: time.queued };
+    match endpoint(&call) {
+        Ok(reply) => reply.into_response(*gzip),
+        Err(error) => error.into_response(),
+    }
 }
 
 /// The server drops a request's future when its client has gone.

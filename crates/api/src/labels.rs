@@ -9,25 +9,30 @@ use axum::routing::get;
 use model::Labels;
 use storage::{LabelQuery, Selection, SeriesSet};
 
-use crate::endpoint::{Api, Call, answer_in_turn};
+use crate::endpoint::{Api, Call, answer_weighed};
 use crate::error::ApiError;
-use crate::json;
+use crate::form::Form;
 use crate::params::TRUNCATED;
-use crate::query::get_or_post;
+use crate::query::get_or_post_weighed;
 use crate::respond::Reply;
+use crate::{State, json, light};
 
 pub(crate) fn router() -> Router<Arc<Api>> {
-    let values =
-        |name: Result<Path<String>, PathRejection>, Shared(api): Shared<Arc<Api>>, request| {
-            answer_in_turn(api, request, move |call: &Call<'_>| match name {
-                Ok(Path(name)) => values(call, &name),
-                Err(error) => Err(ApiError::bad_data(format!("invalid label name: {error}"))),
-            })
-        };
+    let values = |name: Result<Path<String>, PathRejection>,
+                  Shared(api): Shared<Arc<Api>>,
+                  request| {
+        let name = name.map(|Path(name)| unescape_name(&name));
+        let of_name = name.as_ref().ok().cloned().unwrap_or_default();
+        let is_light = move |state: &State, form: &Form| light::label_values(state, form, &of_name);
+        answer_weighed(api, request, is_light, move |call: &Call<'_>| match name {
+            Ok(name) => values(call, &name),
+            Err(error) => Err(ApiError::bad_data(format!("invalid label name: {error}"))),
+        })
+    };
     Router::new()
-        .route("/api/v1/labels", get_or_post(names))
+        .route("/api/v1/labels", get_or_post_weighed(light::label_names, names))
         .route("/api/v1/label/{name}/values", get(values))
-        .route("/api/v1/series", get_or_post(series))
+        .route("/api/v1/series", get_or_post_weighed(light::series, series))
 }
 
 fn names(call: &Call<'_>) -> Result<Reply, ApiError> {
@@ -37,12 +42,11 @@ fn names(call: &Call<'_>) -> Result<Reply, ApiError> {
 }
 
 fn values(call: &Call<'_>, name: &str) -> Result<Reply, ApiError> {
-    let name = unescape_name(name);
     if name.is_empty() {
         return Err(ApiError::bad_data(format!("invalid label name: {name:?}")));
     }
     let (query, limit) = label_query(call)?;
-    let values = call.state.query.label_values(&name, &query)?;
+    let values = call.state.query.label_values(name, &query)?;
     Ok(strings(values, limit))
 }
 

@@ -4,8 +4,8 @@
 //! engine), what the process says of itself ([`Status`]), and how it is told to reload or quit
 //! ([`Command`]). Answers are Prometheus' to the byte wherever a client could tell.
 //!
-//! This crate stores nothing, knows no tier, and never blocks an async thread on data: every
-//! endpoint runs on a blocking thread.
+//! This crate stores nothing, knows no tier, and does not hold up async threads: all that may take
+//! longer than handing it over runs on a blocking thread.
 
 mod admin;
 mod ast_json;
@@ -18,6 +18,7 @@ mod form;
 mod json;
 mod labels;
 mod lifecycle;
+mod light;
 mod metadata;
 mod metrics;
 mod params;

@@ -10,16 +10,18 @@ use model::Timestamp;
 use promql::{Answer, Engine, EngineOptions, EvalError, Expr, Statistics, Value};
 use querylog::{Origin, Query, Stats};
 
-use crate::endpoint::{Api, Call, Source, answer_in_turn};
+use crate::endpoint::{Api, Call, Source, answer_weighed};
 use crate::error::{ApiError, ErrorType};
+use crate::form::Form;
 use crate::params::TRUNCATED;
 use crate::query_data::QueryData;
 use crate::respond::Reply;
+use crate::{State, light};
 
 pub(crate) fn router() -> Router<Arc<Api>> {
     Router::new()
-        .route("/api/v1/query", get_or_post(instant))
-        .route("/api/v1/query_range", get_or_post(range))
+        .route("/api/v1/query", get_or_post_weighed(light::instant, instant))
+        .route("/api/v1/query_range", get_or_post_weighed(light::range, range))
         .route("/api/v1/format_query", get_or_post(format))
         .route("/api/v1/parse_query", get_or_post(parse))
 }
@@ -28,10 +30,17 @@ pub(crate) fn router() -> Router<Arc<Api>> {
 pub(crate) fn get_or_post(
     endpoint: fn(&Call<'_>) -> Result<Reply, ApiError>,
 ) -> MethodRouter<Arc<Api>> {
+    get_or_post_weighed(|_, _| false, endpoint)
+}
+
+pub(crate) fn get_or_post_weighed(
+    is_light: fn(&State, &Form) -> bool,
+    endpoint: fn(&Call<'_>) -> Result<Reply, ApiError>,
+) -> MethodRouter<Arc<Api>> {
     on(
         MethodFilter::GET.or(MethodFilter::POST),
         move |Shared(api): Shared<Arc<Api>>, request: Request| {
-            answer_in_turn(api, request, endpoint)
+            answer_weighed(api, request, is_light, endpoint)
         },
     )
 }

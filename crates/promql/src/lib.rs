@@ -15,6 +15,7 @@ pub mod parser;
 pub mod position;
 pub mod statistics;
 pub mod value;
+pub mod weight;
 
 mod eval;
 mod lexer;
@@ -32,3 +33,4 @@ pub use position::{ParseError, Position};
 pub use pretty::pretty;
 pub use statistics::{Measured, Statistics};
 pub use value::{Answer, MatrixSeries, SampleValue, StringValue, Value, VectorSample};
+pub use weight::{Times, weight};

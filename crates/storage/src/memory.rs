@@ -8,7 +8,7 @@ use std::sync::Arc;
 use model::histogram::CounterReset;
 use model::matcher::all_match;
 use model::{
-    Exemplar, FloatHistogram, Histogram, Labels, Metadata, Sample, SampleValue, TimeRange,
+    Exemplar, FloatHistogram, Histogram, Labels, Matcher, Metadata, Sample, SampleValue, TimeRange,
     Timestamp,
 };
 use parking_lot::RwLock;
@@ -274,6 +274,11 @@ impl Query for Memory {
             selected.then(|| (labels.clone(), Arc::clone(columns)))
         });
         Ok(Box::new(Selected { series: matching.collect(), range: selection.range }))
+    }
+
+    fn series_at_most(&self, matchers: &[Matcher], _range: TimeRange) -> Option<u64> {
+        let state = self.0.try_read()?;
+        Some(state.references.keys().filter(|labels| all_match(matchers, labels)).count() as u64)
     }
 
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError> {

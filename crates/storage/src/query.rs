@@ -17,6 +17,17 @@ use crate::aggregation::{Aggregated, Aggregation, Grouping};
 pub trait Query: Send + Sync {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError>;
 
+    /// No fewer series than that are in `range` and meet `matchers`, where it can be told at once, without
+    /// waiting for anybody or looking at a disk.
+    fn series_at_most(&self, _matchers: &[Matcher], _range: TimeRange) -> Option<u64> {
+        None
+    }
+
+    /// Likewise, how many values `name` has, or, without one, how many label names there are.
+    fn labels_at_most(&self, _name: Option<&str>, _range: TimeRange) -> Option<u64> {
+        None
+    }
+
     /// The groups of `aggregation`, if this storage makes them itself: a remote tier does, so that its
     /// series stay where they are. `None` says that the series are to be selected.
     fn aggregate(&self, _aggregation: &Aggregation) -> Result<Option<Aggregated>, QueryError> {

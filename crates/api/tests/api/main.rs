@@ -13,6 +13,7 @@ mod differential;
 mod fixture;
 mod grafana;
 mod lifecycle;
+mod light;
 mod load;
 mod peer;
 mod query_stats;

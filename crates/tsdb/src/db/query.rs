@@ -1,6 +1,7 @@
 //! Answers questions from head and blocks together.
 
 use model::{Exemplar, Labels, Matcher, Metadata, Sample, TimeRange};
+use parking_lot::RwLockReadGuard;
 use roaring::RoaringBitmap;
 use storage::{Columns, LabelQuery, Query, QueryError, Selection, SeriesSet};
 
@@ -8,6 +9,7 @@ use super::merged::MergedSet;
 use super::{Db, read};
 use crate::block::Block;
 use crate::head::exemplars;
+use crate::head::index::Index;
 
 impl Query for Db {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError> {
@@ -17,6 +19,15 @@ impl Query for Db {
             return Ok(Box::new(head));
         }
         Ok(Box::new(MergedSet::new(head, blocks, selection)?))
+    }
+
+    fn series_at_most(&self, matchers: &[Matcher], range: TimeRange) -> Option<u64> {
+        Some(self.index_if_free(range)?.select_at_most(matchers))
+    }
+
+    fn labels_at_most(&self, name: Option<&str>, range: TimeRange) -> Option<u64> {
+        let index = self.index_if_free(range)?;
+        Some(name.map_or_else(|| index.names_len(), |name| index.values_len(name)))
     }
 
     fn label_names(&self, query: &LabelQuery) -> Result<Vec<String>, QueryError> {
@@ -80,6 +91,12 @@ impl Query for Db {
 }
 
 impl Db {
+    /// The head's index, if no block has anything in `range` and nobody needs to be waited for.
+    fn index_if_free(&self, range: TimeRange) -> Option<RwLockReadGuard<'_, Index>> {
+        let has_blocks = self.blocks.range().is_some_and(|blocks| blocks.overlaps(&range));
+        if has_blocks { None } else { self.head.index.try_read() }
+    }
+
     fn head_overlaps(&self, range: TimeRange) -> bool {
         let bounds = &self.head.bounds;
         let held = bounds.oldest().zip(bounds.newest());

@@ -471,6 +471,27 @@ fn full_chunks_leave_memory_and_their_files_go_with_them() {
 }
 
 #[test]
+fn how_much_there_is_at_most_is_told_of_the_head_only() {
+    let (_dir, options) = small_segments();
+    let db = open(&options);
+    fill(&db);
+    let range = |start: i64| {
+        let [start, end] = [start, 10 * HOUR].map(Timestamp::from_millis);
+        TimeRange::new(start, end)
+    };
+    let told = |range: TimeRange| {
+        let series = db.series_at_most(&[Matcher::equal("series", "new")], range);
+        (series, db.labels_at_most(Some("series"), range), db.labels_at_most(None, range))
+    };
+    assert_eq!(told(range(0)), (Some(1), Some(2), Some(2)));
+    db.maintain().unwrap();
+    assert_eq!(told(range(0)), (None, None, None));
+    assert_eq!(told(range(9 * HOUR)), (Some(1), Some(1), Some(2))); // the other series left
+    let _writing = db.head.index.write();
+    assert_eq!(told(range(9 * HOUR)), (None, None, None));
+}
+
+#[test]
 fn questions_are_answered_from_head_and_blocks_together() {
     let (_dir, options) = small_segments();
     let db = open(&options);

@@ -30,7 +30,7 @@ impl Index {
         others.sort_by_key(|matcher| matcher.matches_empty()); // those that add before those that cut
         for matcher in others {
             match &mut found {
-                Some(found) if self.values_of(matcher.name()) > found.len() => {
+                Some(found) if self.values_len(matcher.name()) > found.len() => {
                     self.filter(found, matcher);
                 }
                 _ => self.cut(&mut found, matcher),
@@ -40,6 +40,13 @@ impl Index {
             }
         }
         found.unwrap_or_else(|| self.live.clone())
+    }
+
+    /// No fewer series than that meet every matcher.
+    pub(crate) fn select_at_most(&self, matchers: &[Matcher]) -> u64 {
+        let named = matchers.iter().filter_map(|matcher| self.named_pairs(matcher));
+        let series = named.map(|pairs| pairs.iter().map(|pair| pair.postings.len()).sum());
+        series.min().unwrap_or_else(|| self.live.len())
     }
 
     /// The pairs that a matcher names outright; `None` where it does not, or also means absence.
@@ -53,7 +60,11 @@ impl Index {
         Some(pairs.map(|pair| self.pairs.get(pair)).collect())
     }
 
-    fn values_of(&self, name: &str) -> u64 {
+    pub(crate) fn names_len(&self) -> u64 {
+        self.names_by_text.len() as u64
+    }
+
+    pub(crate) fn values_len(&self, name: &str) -> u64 {
         self.name(name).map_or(0, |name| self.names.get(name).values.len() as u64)
     }
 

@@ -82,6 +82,7 @@ proptest! {
             slots.into_iter().map(|slot| index.labels(index.place(slot)).unwrap()).collect();
         let expected: Vec<Labels> =
             model.keys().filter(|labels| all_match(&matchers, labels)).cloned().collect();
+        prop_assert!(index.select_at_most(&matchers) >= found.len() as u64);
         prop_assert_eq!(found, expected);
     }
 
@@ -116,10 +117,12 @@ proptest! {
             model.keys().filter(meets).flat_map(|labels| labels.iter().map(|(n, _)| n)).collect();
         let among = index.select_any(&sets);
         let found = index.label_names(among.as_ref());
+        prop_assert!(index.names_len() >= found.len() as u64);
         prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
         let expected: BTreeSet<&str> =
             model.keys().filter(meets).filter_map(|labels| labels.get("a")).collect();
         let found = index.label_values("a", among.as_ref());
+        prop_assert!(index.values_len("a") >= found.len() as u64);
         prop_assert_eq!(found.into_iter().collect::<BTreeSet<_>>(), expected);
     }
 
