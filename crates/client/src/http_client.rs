@@ -1,5 +1,6 @@
 //! Sends requests as a configuration says.
 
+use std::error::Error as _;
 use std::fmt;
 
 use http::header::{AUTHORIZATION, PROXY_AUTHORIZATION, USER_AGENT};
@@ -104,7 +105,14 @@ impl HttpClient {
         } else {
             self.plain.request(message).await
         };
-        Ok(Response { inner: answer.map_err(|error| Error::of_exchange(&error))? })
+        match answer {
+            Ok(inner) => Ok(Response { inner }),
+            // The cause alone says that it is about connecting.
+            Err(error) if error.is_connect() => {
+                Err(Error::of_exchange(error.source().unwrap_or(&error)))
+            }
+            Err(error) => Err(Error::of_exchange(&error)),
+        }
     }
 
     async fn authorization(&self, url: &Url) -> Result<Option<HeaderValue>, Error> {

@@ -95,6 +95,7 @@ impl TryFrom<OAuth2Yaml> for OAuth2 {
                 proxy_connect_header: yaml.proxy_connect_header,
             })?
             .map(Arc::new),
+            follow_redirects: false, // the request holds the secret
             ..HttpClientConfig::default()
         };
         Ok(Self {
