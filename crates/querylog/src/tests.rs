@@ -69,7 +69,7 @@ fn every_query_is_a_line_as_prometheus_writes_it() {
     assert!(timings["evalTotalTime"].as_f64() > Some(0.0), "{timings}");
     let expect = serde_json::json!({
         "params": params("sum(up)"),
-        "stats": {"timings": null, "samples": {"totalQueryableSamples": 13, "peakSamples": 13}},
+        "stats": {"timings": null, "samples": {"totalQueryableSamples": 13, "peakSamples": 26}},
         "httpRequest": {"clientIP": "::1", "method": "GET", "path": "/api/v1/query_range"},
         "ts": "2020-01-26T00:53:20.125Z",
     });
