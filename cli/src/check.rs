@@ -50,30 +50,37 @@ pub fn run(arguments: &CheckArgs) -> anyhow::Result<()> {
     }
 }
 
-/// Whether the file is good, and the rule files that it names.
+/// Whether the file is good, and the files that it names.
 fn config(file: &Path) -> bool {
-    match Config::load(file) {
-        Ok(config) if !config.missing_rule_files.is_empty() => {
-            for missing in &config.missing_rule_files {
-                eprintln!("{}: rule_files: {missing:?} does not exist", file.display());
-            }
-            false
-        }
-        Ok(config) => {
-            println!(
-                "{}: {} scrape jobs, {} rule groups, {} remote writes",
-                file.display(),
-                config.scrape_jobs.len(),
-                config.rule_groups.len(),
-                config.remote_write.len()
-            );
-            true
-        }
+    let config = match Config::load(file) {
+        Ok(config) => config,
         Err(error) => {
             eprintln!("{error:#}");
-            false
+            return false;
         }
+    };
+    let file = file.display();
+    let checked = config.check_files();
+    for variable in &config.unset_variables {
+        println!("{file}: warning: the variable {variable:?} of external_labels has no value here");
     }
+    for missing in &checked.missing {
+        println!("{file}: warning: {missing}");
+    }
+    let missing = config.missing_files.iter().map(ToString::to_string);
+    let errors: Vec<String> = missing.chain(checked.errors).collect();
+    for error in &errors {
+        eprintln!("{file}: {error}");
+    }
+    if errors.is_empty() {
+        println!(
+            "{file}: {} scrape jobs, {} rule groups, {} remote writes",
+            config.scrape_jobs.len(),
+            config.rule_groups.len(),
+            config.remote_write.len()
+        );
+    }
+    errors.is_empty()
 }
 
 fn bad_rule_files(files: &[PathBuf]) -> usize {

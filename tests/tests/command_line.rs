@@ -58,6 +58,22 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
         false,
         &["rule_files: \"no-such.yml\" does not exist"],
     );
+    let needs = file(
+        "needs.yml",
+        "scrape_configs: [{job_name: a, tls_config: {ca_file: gone.crt}}]\n\
+         remote_write: [{url: 'http://a/', basic_auth: {password_file: gone.txt}}]\n",
+    )?;
+    check(
+        watershed(&lab, &["check", "config", &needs], "")?,
+        false,
+        &["needs.yml: job \"a\": tls_config: read ", "gone.crt", "remote_write: read ", "gone.txt"],
+    );
+    let foreign = file("foreign.yml", "scrape_configs:\n- job_name: a\n  ec2_sd_configs: []\n")?;
+    check(
+        watershed(&lab, &["check", "config", &foreign], "")?,
+        false,
+        &["foreign.yml: scrape_configs[0]: ec2_sd_configs: not supported; use http_sd", "line 3"],
+    );
     let typo = file("typo.yml", "globl: {}\n")?;
     check(
         watershed(&lab, &["check", "config", &typo], "")?,

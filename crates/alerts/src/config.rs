@@ -3,11 +3,12 @@
 //! Alertmanagers are listed in `static_configs`; what else Prometheus can say of them is refused by
 //! name ([`Unsupported`]), so that nothing that was asked for is silently left out.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use client::{HttpClientConfig, HttpClientYaml};
-use model::{Labels, LabelsBuilder, Split, Unsupported};
+use model::{Labels, LabelsBuilder, Split, Unsupported, null_as_default};
 use relabel::{RelabelStep, Verdict, relabel};
 use serde::Deserialize;
 use url::Url;
@@ -70,7 +71,9 @@ pub enum ConfigError {
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct AlertingYaml {
+    #[serde(deserialize_with = "null_as_default")]
     alert_relabel_configs: Vec<RelabelStep>,
+    #[serde(deserialize_with = "null_as_default")]
     alertmanagers: Vec<AlertmanagerConfig>,
 }
 
@@ -85,12 +88,16 @@ impl From<AlertingYaml> for AlertingConfig {
 #[serde(deny_unknown_fields, default)]
 struct AlertmanagerYaml {
     scheme: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
     path_prefix: String,
     #[serde(with = "model::duration::text::optional")]
     timeout: Option<Duration>,
     api_version: Option<String>,
+    #[serde(deserialize_with = "null_as_default")]
     static_configs: Vec<StaticYaml>,
+    #[serde(deserialize_with = "null_as_default")]
     relabel_configs: Vec<RelabelStep>,
+    #[serde(deserialize_with = "null_as_default")]
     alert_relabel_configs: Vec<RelabelStep>,
 
     dns_sd_configs: Unsupported,
@@ -102,9 +109,10 @@ struct AlertmanagerYaml {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct StaticYaml {
+    #[serde(default, deserialize_with = "null_as_default")]
     targets: Vec<String>,
-    #[serde(default)]
-    labels: std::collections::BTreeMap<String, String>,
+    #[serde(default, deserialize_with = "null_as_default")]
+    labels: BTreeMap<String, String>,
 }
 
 impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {

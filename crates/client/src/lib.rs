@@ -22,6 +22,7 @@ mod oauth2;
 mod proxy;
 mod redirect;
 mod secret;
+mod server_url;
 mod tls;
 
 pub use config::{ConfigError, HttpClientConfig, HttpClientYaml};
@@ -30,4 +31,5 @@ pub use http_client::HttpClient;
 pub use message::{Request, Response};
 pub use oauth2::TokenError;
 pub use secret::Secret;
+pub use server_url::ServerUrl;
 pub use tls::TlsError;

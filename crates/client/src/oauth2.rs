@@ -12,13 +12,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use serde::Deserialize;
-use url::Url;
 
-use crate::HttpClientConfig;
 use crate::config::ConfigError;
 use crate::proxy::{Proxy, ProxyYaml};
 use crate::secret::{Secret, Source};
 use crate::tls::{Tls, TlsYaml};
+use crate::{HttpClientConfig, ServerUrl};
 
 pub use crate::oauth2::token::TokenError;
 pub(crate) use crate::oauth2::token::TokenSource;
@@ -28,7 +27,7 @@ pub(crate) struct OAuth2 {
     client_id: String,
     client_secret: Option<Source>,
     scopes: Vec<String>,
-    token_url: Url,
+    token_url: ServerUrl,
     endpoint_params: BTreeMap<String, String>,
     /// How the token endpoint is asked.
     http: HttpClientConfig,
@@ -80,11 +79,8 @@ impl TryFrom<OAuth2Yaml> for OAuth2 {
                 return Err(ConfigError::new(format!("{key} must be configured")));
             }
         }
-        let token_url = Url::parse(&yaml.token_url).map_err(ConfigError::new);
+        let token_url = ServerUrl::parse(&yaml.token_url);
         let token_url = token_url.map_err(|error| error.within("token_url"))?;
-        if !matches!(token_url.scheme(), "http" | "https") {
-            return Err(ConfigError::new("token_url: the scheme must be http or https"));
-        }
         let secret = yaml.client_secret;
         let http = HttpClientConfig {
             tls: Tls::try_from(yaml.tls_config).map_err(|error| error.within("tls_config"))?,

@@ -1,6 +1,6 @@
 //! One entry of any of the `…_sd_configs`.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use tokio::task::JoinHandle;
 
@@ -21,6 +21,15 @@ impl Config {
         match self {
             Self::File(config) => config.set_directory(directory),
             Self::Http(config) => config.set_directory(directory),
+        }
+    }
+
+    /// Reads the files that are named, and gives those with targets that are not there (yet). An error
+    /// names its file.
+    pub fn check_files(&self) -> Result<Vec<PathBuf>, String> {
+        match self {
+            Self::File(config) => config.check_files(),
+            Self::Http(config) => config.check_files().map(|()| Vec::new()),
         }
     }
 

@@ -90,6 +90,22 @@ impl FileConfig {
             *pattern = directory.join(&*pattern).to_string_lossy().into_owned();
         }
     }
+
+    /// Reads all files, and gives the names that name none.
+    pub(crate) fn check_files(&self) -> Result<Vec<PathBuf>, String> {
+        let mut missing = Vec::new();
+        for pattern in &self.patterns {
+            let paths = matches(pattern);
+            for path in &paths {
+                read(path)
+                    .map_err(|error| format!("file_sd_configs: {}: {error}", path.display()))?;
+            }
+            if paths.is_empty() && !pattern.contains('*') {
+                missing.push(PathBuf::from(pattern));
+            }
+        }
+        Ok(missing)
+    }
 }
 
 pub(crate) async fn run(config: FileConfig, feed: Feed, metrics: Metrics) {

@@ -6,7 +6,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use client::{HttpClient, HttpClientConfig, HttpClientYaml, Request};
+use client::{HttpClient, HttpClientConfig, HttpClientYaml, Request, ServerUrl};
 use http::header::{ACCEPT, CONTENT_TYPE};
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use model::Split;
@@ -29,7 +29,7 @@ const ORIGIN: &str = "__meta_url";
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Split<HttpClientYaml, HttpConfigYaml>")]
 pub struct HttpConfig {
-    url: Url,
+    url: ServerUrl,
     refresh_interval: Duration,
     http: HttpClientConfig,
 }
@@ -38,10 +38,8 @@ pub struct HttpConfig {
 enum HttpConfigError {
     #[error("URL is missing")]
     NoUrl,
-    #[error("url: {0:?}: {1}")]
-    Url(String, url::ParseError),
-    #[error("URL scheme must be 'http' or 'https'")]
-    Scheme,
+    #[error("url: {0}")]
+    Url(client::ConfigError),
     #[error("refresh_interval: must be more than 0")]
     ZeroInterval,
     #[error(transparent)]
@@ -65,10 +63,7 @@ impl TryFrom<Split<HttpClientYaml, HttpConfigYaml>> for HttpConfig {
         if yaml.url.is_empty() {
             return Err(HttpConfigError::NoUrl);
         }
-        let url = Url::parse(&yaml.url).map_err(|error| HttpConfigError::Url(yaml.url, error))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(HttpConfigError::Scheme);
-        }
+        let url = ServerUrl::parse(&yaml.url).map_err(HttpConfigError::Url)?;
         let refresh_interval = yaml.refresh_interval.unwrap_or(DEFAULT_REFRESH_INTERVAL);
         if refresh_interval.is_zero() {
             return Err(HttpConfigError::ZeroInterval);
@@ -80,6 +75,10 @@ impl TryFrom<Split<HttpClientYaml, HttpConfigYaml>> for HttpConfig {
 impl HttpConfig {
     pub(crate) fn set_directory(&mut self, directory: &Path) {
         self.http.set_directory(directory);
+    }
+
+    pub(crate) fn check_files(&self) -> Result<(), String> {
+        self.http.check_files().map_err(|error| format!("http_sd_configs: {error}"))
     }
 }
 
@@ -115,18 +114,18 @@ impl Ask for Server {
         let limit = self.config.refresh_interval;
         match tokio::time::timeout(limit, self.get()).await {
             Ok(answer) => answer,
-            Err(_) => Err(HttpError::Timeout { url: self.shown(), limit }),
+            Err(_) => Err(HttpError::Timeout { url: self.config.url.shown(), limit }),
         }
     }
 }
 
 impl Server {
     async fn get(&self) -> Result<Vec<TargetGroup>, HttpError> {
-        let url = || self.shown();
+        let url = || self.config.url.shown();
         let failed = |reason| HttpError::Client { url: url(), reason };
         let interval = self.config.refresh_interval.as_secs_f64().to_string();
         let interval = HeaderValue::try_from(interval).expect("digits fit a header");
-        let request = Request::get(self.config.url.clone())
+        let request = Request::get(self.config.url.url().clone())
             .header(ACCEPT, HeaderValue::from_static("application/json"))
             .header(INTERVAL_HEADER, interval);
         let mut response = self.client.send(request).await.map_err(failed)?;
@@ -139,17 +138,7 @@ impl Server {
         let body = response.bytes(BODY_BYTES_MAX).await.map_err(failed)?;
         let list: GroupList = serde_json::from_slice(&body)
             .map_err(|reason| HttpError::Json { url: url(), reason })?;
-        Ok(list.into_groups(self.config.url.as_str(), ORIGIN))
-    }
-
-    /// The URL without what might be secret in it.
-    fn shown(&self) -> Url {
-        let mut url = self.config.url.clone();
-        if url.password().is_some() {
-            // Of a URL with a host, as this one is, a password can be set.
-            let _ = url.set_password(Some("xxxxx"));
-        }
-        url
+        Ok(list.into_groups(self.config.url.shown().as_str(), ORIGIN))
     }
 }
 

@@ -24,7 +24,7 @@ pub use labels::{Labels, LabelsBuilder};
 pub use matcher::{MatchOp, Matcher, MatcherError};
 pub use metadata::{Metadata, MetricType};
 pub use sample::{Point, STALE_NAN, Sample, SampleValue, is_stale};
-pub use split::{Part, Split};
+pub use split::{Part, Split, null_as_default};
 pub use time::{TimeRange, Timestamp};
 pub use unsupported::Unsupported;
 

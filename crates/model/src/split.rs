@@ -22,6 +22,15 @@ pub trait Part: Default {
     fn read<'de, A: MapAccess<'de>>(&mut self, key: &str, from: &mut A) -> Result<(), A::Error>;
 }
 
+/// No keys: for a section that shares none, of which keys may be known to be unsupported.
+impl Part for () {
+    const KEYS: &'static [&'static str] = &[];
+
+    fn read<'de, A: MapAccess<'de>>(&mut self, _: &str, _: &mut A) -> Result<(), A::Error> {
+        Ok(())
+    }
+}
+
 /// What a mapping says: the keys of `P`, and all others.
 #[derive(Debug, Default)]
 pub struct Split<P, T> {
@@ -33,6 +42,16 @@ impl<'de, P: Part, T: Deserialize<'de>> Deserialize<'de> for Split<P, T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_map(SplitVisitor(PhantomData))
     }
+}
+
+/// For `deserialize_with`: a key that is there with nothing after it, as where all entries of a list are
+/// commented out, is as if it were not there.
+pub fn null_as_default<'de, D, T>(from: D) -> Result<T, D::Error>
+where
+    D: Deserializer<'de>,
+    T: Default + Deserialize<'de>,
+{
+    Option::deserialize(from).map(Option::unwrap_or_default)
 }
 
 struct SplitVisitor<P, T>(PhantomData<(P, T)>);
@@ -156,6 +175,7 @@ mod tests {
     #[derive(Debug, Default, Deserialize)]
     #[serde(deny_unknown_fields, default)]
     struct Own {
+        #[serde(deserialize_with = "null_as_default")]
         name: String,
         size: u8,
     }
@@ -174,6 +194,8 @@ mod tests {
         let read = read("section: {user: me, name: x, port: 80, size: 3}").unwrap();
         assert_eq!((read.part.user.as_deref(), read.part.port), (Some("me"), Some(80)));
         assert_eq!((read.rest.name.as_str(), read.rest.size), ("x", 3));
+        let read = self::read("section:\n  name:\n  user:\n").unwrap();
+        assert_eq!((read.part.user, read.rest.name.as_str()), (None, ""));
     }
 
     #[test]

@@ -11,7 +11,7 @@ const ZOOKEEPER: &str = "use file_sd_configs with a file made from what ZooKeepe
 const SIGNED: &str = "use basic_auth, authorization, oauth2 or a client certificate, or send through a proxy that signs";
 
 /// Each key with what to use in its place. They mean the same in every section that has them.
-const INSTEAD: [(&str, &str); 32] = [
+const INSTEAD: [(&str, &str); 35] = [
     ("aws_sd_configs", CLOUD),
     ("azure_sd_configs", CLOUD),
     ("consul_sd_configs", "use dns_sd_configs with Consul's DNS interface, or http_sd_configs"),
@@ -47,6 +47,12 @@ const INSTEAD: [(&str, &str); 32] = [
     ("google_iam", SIGNED),
     ("remote_read", "let that server write here with remote_write, or federate from it"),
     ("otlp", "send with remote write, as the OpenTelemetry collector does too"),
+    ("runtime", "leave it out, for there is no garbage collector to tune"),
+    ("tracing", "leave it out, and see global.query_log_file for what queries cost"),
+    (
+        "scrape_failure_log_file",
+        "see /api/v1/targets for the last error of each target, or log them with --log.level=debug",
+    ),
 ];
 
 /// What to use instead of `key`; `None` if it is not one that is known to be unsupported.

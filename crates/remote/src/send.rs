@@ -138,7 +138,7 @@ impl Senders {
 
     fn start(&self, prepared: Prepared, external_labels: Labels) -> Running {
         let config = prepared.config().clone();
-        let metrics = self.metrics.destination(&config.name, config.shown_url().as_str());
+        let metrics = self.metrics.destination(&config.name, config.url.shown().as_str());
         let db = Arc::clone(&self.db);
         let destination =
             Destination::start_at_cursor(db, prepared, external_labels.clone(), metrics);
@@ -154,7 +154,7 @@ impl Senders {
         if let Err(error) = sender.task.await {
             tracing::error!(remote = name, %error, "sender ended badly");
         }
-        self.metrics.forget(name, sender.config.shown_url().as_str());
+        self.metrics.forget(name, sender.config.url.shown().as_str());
     }
 }
 

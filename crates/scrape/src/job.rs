@@ -1,5 +1,6 @@
 //! A job: a scrape configuration with nothing left open.
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use http::HeaderValue;
@@ -93,6 +94,16 @@ impl Job {
 
     pub fn name(&self) -> &str {
         &self.config.job_name
+    }
+
+    /// Reads the files that are named, and gives those with targets that are not there (yet).
+    pub fn check_files(&self) -> Result<Vec<PathBuf>, String> {
+        self.config.http.check_files().map_err(|error| error.to_string())?;
+        let mut missing = Vec::new();
+        for discovery in &self.config.discoveries {
+            missing.extend(discovery.check_files()?);
+        }
+        Ok(missing)
     }
 
     /// Where the job's targets are found, other than in the configuration itself.

@@ -2,7 +2,10 @@
 //!
 //! Source: Prometheus `config/config.go`.
 
+mod environment;
+mod files;
 mod redact;
+mod scrape_files;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -10,11 +13,15 @@ use std::time::Duration;
 
 use alerts::AlertingConfig;
 use anyhow::Context as _;
-use model::{Labels, Unsupported};
+use model::{Labels, Split, Unsupported, null_as_default};
 use remote::RemoteWriteConfig;
 use rules::RuleGroup;
 use scrape::ScrapeConfig;
 use serde::Deserialize;
+
+use crate::config::files::Files;
+
+pub use crate::config::files::MissingFile;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);
@@ -26,8 +33,10 @@ pub struct Config {
     pub scrape_jobs: Vec<scrape::Job>,
     /// Of all rule files that there were when the configuration was read.
     pub rule_groups: Vec<RuleGroup>,
-    /// Entries of `rule_files` without a wildcard that name no file. Prometheus starts all the same.
-    pub missing_rule_files: Vec<String>,
+    /// What `rule_files` and `scrape_config_files` name that there is not.
+    pub missing_files: Vec<MissingFile>,
+    /// Variables without a value that external labels name.
+    pub unset_variables: Vec<String>,
     pub alerting: AlertingConfig,
     pub remote_write: Vec<RemoteWriteConfig>,
     /// `storage.tsdb.out_of_order_time_window`, where it is set.
@@ -74,15 +83,25 @@ impl Config {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
-        let yaml: ConfigYaml = serde_yaml_ng::from_str(text).map_err(located)?;
-        let rule_files = RuleFiles::find(&yaml.rule_files, directory)?;
-        let mut global: Global = yaml.global.unwrap_or_default().try_into()?;
+        let yaml: Split<(), ConfigYaml> = serde_yaml_ng::from_str(text).map_err(located)?;
+        let Split { rest: yaml, .. } = yaml;
+        let rule_files = Files::find("rule_files", &yaml.rule_files, directory)?;
+        let scrape_files =
+            Files::find("scrape_config_files", &yaml.scrape_config_files, directory)?;
+        let mut global: Global = yaml.global.unwrap_or_default().rest.try_into()?;
         global.query_log_file = global.query_log_file.map(|file| directory.join(file));
+        let unset_variables = expand_variables(&mut global.external_labels);
+        let mut scrape_configs = yaml.scrape_configs;
+        for config in &mut scrape_configs {
+            config.set_directory(directory);
+        }
+        scrape_files::add_to(&mut scrape_configs, &scrape_files.found)?;
         let mut config = Self {
-            scrape_jobs: resolve_jobs(yaml.scrape_configs, &global, directory)?,
+            scrape_jobs: resolve_jobs(scrape_configs, &global)?,
             global,
             rule_groups: load_rules(&rule_files.found)?,
-            missing_rule_files: rule_files.missing,
+            missing_files: [rule_files.missing, scrape_files.missing].concat(),
+            unset_variables,
             alerting: yaml.alerting,
             remote_write: yaml.remote_write,
             exemplars_max: yaml.storage.as_ref().and_then(StorageYaml::exemplars_max),
@@ -98,6 +117,57 @@ impl Config {
         }
         Ok(config)
     }
+
+    /// Reads the files that requests need, and says what is wrong with each: a server starts without
+    /// them, for they may be there when they are needed.
+    pub fn check_files(&self) -> CheckedFiles {
+        let mut checked = CheckedFiles::default();
+        let jobs = self.scrape_jobs.iter().map(|job| (format!("job {:?}", job.name()), job));
+        for (place, job) in jobs {
+            match job.check_files() {
+                Ok(missing) => checked.missing.extend(
+                    missing
+                        .iter()
+                        .map(|path| format!("{place}: {} does not exist", path.display())),
+                ),
+                Err(error) => checked.errors.push(format!("{place}: {error}")),
+            }
+        }
+        let remote = self.remote_write.iter().map(|config| ("remote_write", &config.http));
+        let alertmanagers = self.alerting.alertmanagers.iter();
+        let alerting = alertmanagers.map(|config| ("alertmanagers", &config.http));
+        for (place, http) in remote.chain(alerting) {
+            if let Err(error) = http.check_files() {
+                checked.errors.push(format!("{place}: {error}"));
+            }
+        }
+        checked
+    }
+}
+
+/// What [`Config::check_files`] found.
+#[derive(Debug, Default)]
+pub struct CheckedFiles {
+    pub errors: Vec<String>,
+    /// Files with targets, which others may still write.
+    pub missing: Vec<String>,
+}
+
+/// Gives the names of the variables that have no value.
+fn expand_variables(labels: &mut Labels) -> Vec<String> {
+    let mut unset = Vec::new();
+    let expanded = labels.iter().map(|(name, value)| {
+        let value = environment::expand(value, |variable| {
+            let value = std::env::var(variable).unwrap_or_default();
+            if value.is_empty() {
+                unset.push(variable.to_owned());
+            }
+            value
+        });
+        (name.to_owned(), value)
+    });
+    *labels = expanded.collect();
+    unset
 }
 
 /// `serde_yaml_ng` does not print the place when it is the very first character of the file.
@@ -107,28 +177,20 @@ fn located(error: serde_yaml_ng::Error) -> anyhow::Error {
 }
 
 #[derive(Deserialize)]
-#[serde(deny_unknown_fields, expecting = "the sections of a configuration")]
+#[serde(deny_unknown_fields)]
 struct ConfigYaml {
-    global: Option<GlobalYaml>,
-    #[serde(default)]
+    global: Option<Split<(), GlobalYaml>>,
+    #[serde(default, deserialize_with = "null_as_default")]
     scrape_configs: Vec<ScrapeConfig>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
+    scrape_config_files: Vec<String>,
+    #[serde(default, deserialize_with = "null_as_default")]
     rule_files: Vec<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     alerting: AlertingConfig,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     remote_write: Vec<RemoteWriteConfig>,
     storage: Option<StorageYaml>,
-    #[serde(default, rename = "runtime")]
-    _runtime: Unsupported,
-    #[serde(default, rename = "scrape_config_files")]
-    _scrape_config_files: Unsupported,
-    #[serde(default, rename = "remote_read")]
-    _remote_read: Unsupported,
-    #[serde(default, rename = "tracing")]
-    _tracing: Unsupported,
-    #[serde(default, rename = "otlp")]
-    _otlp: Unsupported,
 }
 
 #[derive(Default, Deserialize)]
@@ -206,50 +268,13 @@ impl TryFrom<GlobalYaml> for Global {
     }
 }
 
-fn resolve_jobs(
-    mut configs: Vec<ScrapeConfig>,
-    global: &Global,
-    directory: &Path,
-) -> anyhow::Result<Vec<scrape::Job>> {
-    for config in &mut configs {
-        config.set_directory(directory);
-    }
+fn resolve_jobs(configs: Vec<ScrapeConfig>, global: &Global) -> anyhow::Result<Vec<scrape::Job>> {
     let defaults = scrape::Defaults {
         scrape_interval: global.scrape_interval,
         scrape_timeout: global.scrape_timeout,
         ..scrape::Defaults::default()
     };
     Ok(scrape::resolve(configs, &defaults)?)
-}
-
-#[derive(Default)]
-struct RuleFiles {
-    found: Vec<PathBuf>,
-    missing: Vec<String>,
-}
-
-impl RuleFiles {
-    /// Expands the patterns in the order in which they stand; each file counts once.
-    fn find(patterns: &[String], directory: &Path) -> anyhow::Result<Self> {
-        let mut files = Self::default();
-        for pattern in patterns {
-            let full = directory.join(pattern);
-            let full = full.to_str().context("rule_files: path is not valid UTF-8")?;
-            let matches = glob::glob(full).with_context(|| format!("rule_files: {pattern:?}"))?;
-            let mut is_missing = !pattern.contains(['*', '?', '[']);
-            for path in matches {
-                let path = path.with_context(|| format!("rule_files: {pattern:?}"))?;
-                is_missing = false;
-                if !files.found.contains(&path) {
-                    files.found.push(path);
-                }
-            }
-            if is_missing {
-                files.missing.push(pattern.clone());
-            }
-        }
-        Ok(files)
-    }
 }
 
 /// All errors of all files, or none.

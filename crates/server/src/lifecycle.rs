@@ -133,8 +133,11 @@ async fn unless_stopped<T>(starting: impl Future<Output = T>, events: &mut Event
 fn load(flags: &Flags) -> anyhow::Result<Config> {
     let Some(path) = &flags.config_file else { return Ok(Config::default()) };
     let config = Config::load(path).context("load configuration")?;
-    for file in &config.missing_rule_files {
-        tracing::warn!(file, "rule_files names a file that does not exist");
+    for missing in &config.missing_files {
+        tracing::warn!("{missing}");
+    }
+    for name in &config.unset_variables {
+        tracing::warn!(name, "an external label names an environment variable without a value");
     }
     Ok(config)
 }

@@ -108,7 +108,10 @@ fn what_contradicts_itself_is_refused_and_no_secret_quoted() {
     check("proxy_connect_header: hush", "proxy_connect_header: expected a mapping");
     check("oauth2: {client_id: a}", "oauth2: token_url must be configured");
     check("oauth2: {token_url: a}", "oauth2: client_id must be configured");
-    check("oauth2: {client_id: a, token_url: 'ftp://t'}", "token_url: the scheme must be");
+    check(
+        "oauth2: {client_id: a, token_url: 'ftp://t'}",
+        "token_url: \"ftp\" is not http or https",
+    );
     check("tls_config: {ca: a, ca_file: b}", "tls_config: at most one of ca and ca_file");
     check("tls_config: {cert_file: b}", "tls_config: cert or cert_file needs a key");
     check("tls_config: {key: hush}", "tls_config: key or key_file needs a cert");

@@ -160,7 +160,7 @@ impl TokenSource {
             form.append_pair("client_id", &config.client_id);
             form.append_pair("client_secret", secret.expose());
         }
-        let request = Request::post(config.token_url.clone(), form.finish())
+        let request = Request::post(config.token_url.url().clone(), form.finish())
             .header(CONTENT_TYPE, HeaderValue::from_static("application/x-www-form-urlencoded"))
             .header(ACCEPT, HeaderValue::from_static("application/json"));
         Ok(match way {

@@ -149,7 +149,7 @@ fn configurations_that_cannot_work_are_refused() {
         assert!(error.contains(expect), "{yaml}: {error}");
     }
     check("refresh_interval: 5s", "URL is missing");
-    check("url: ftp://host/", "URL scheme must be 'http' or 'https'");
+    check("url: ftp://host/", r#"url: "ftp" is not http or https"#);
     check("url: /list", "relative URL without a base");
     check("url: 'http://'", "empty host");
     check("url: http://host/\nrefresh_interval: 0s", "must be more than 0");

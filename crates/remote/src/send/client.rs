@@ -106,7 +106,7 @@ impl Client {
                 ("application/x-protobuf;proto=io.prometheus.write.v2.Request", "2.0.0")
             }
         };
-        let mut request = Request::post(self.config.url.clone(), body)
+        let mut request = Request::post(self.config.url.url().clone(), body)
             .header(CONTENT_TYPE, HeaderValue::from_static(content_type))
             .header(CONTENT_ENCODING, HeaderValue::from_static("snappy"))
             .header(VERSION_HEADER, HeaderValue::from_static(version));

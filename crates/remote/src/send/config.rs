@@ -11,18 +11,17 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
-use client::{HttpClientConfig, HttpClientYaml};
-use model::{Split, Unsupported, duration};
+use client::{HttpClientConfig, HttpClientYaml, ServerUrl};
+use model::{Split, Unsupported, duration, null_as_default};
 use relabel::RelabelStep;
 use serde::Deserialize;
-use url::Url;
 use xxhash_rust::xxh3::xxh3_64;
 
 /// One destination.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
 #[serde(try_from = "Split<HttpClientYaml, RemoteWriteYaml>")]
 pub struct RemoteWriteConfig {
-    pub url: Url,
+    pub url: ServerUrl,
     /// Names the destination in metrics and its cursor on disk; unique among destinations.
     pub name: String,
     pub headers: Vec<(HeaderName, HeaderValue)>,
@@ -48,15 +47,6 @@ pub enum Protocol {
 }
 
 impl RemoteWriteConfig {
-    /// The URL for metrics and logs: without the password that it may hold.
-    pub(super) fn shown_url(&self) -> Url {
-        let mut url = self.url.clone();
-        if url.password().is_some() {
-            url.set_password(Some("xxxxx")).expect("what has a password can have another");
-        }
-        url
-    }
-
     /// Makes relative file names start at `directory`, the configuration file's.
     pub fn set_directory(&mut self, directory: &Path) {
         self.http.set_directory(directory);
@@ -97,7 +87,7 @@ pub struct MetadataConfig {
 #[derive(Debug, thiserror::Error)]
 pub enum ConfigError {
     #[error("remote_write.url: {0}")]
-    Url(String),
+    Url(client::ConfigError),
     #[error("remote_write.{0}: must be at least 1")]
     Zero(&'static str),
     #[error("remote_write.queue_config.{0}: must not be above {1}")]
@@ -115,15 +105,15 @@ pub enum ConfigError {
 struct RemoteWriteYaml {
     url: String,
     name: Option<String>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     headers: BTreeMap<String, String>,
     #[serde(default, with = "duration::text::optional")]
     remote_timeout: Option<Duration>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     write_relabel_configs: Vec<RelabelStep>,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     queue_config: QueueYaml,
-    #[serde(default)]
+    #[serde(default, deserialize_with = "null_as_default")]
     metadata_config: MetadataYaml,
     #[serde(default)]
     send_exemplars: bool,
@@ -190,14 +180,10 @@ impl TryFrom<Split<HttpClientYaml, RemoteWriteYaml>> for RemoteWriteConfig {
 
     fn try_from(yaml: Split<HttpClientYaml, RemoteWriteYaml>) -> Result<Self, ConfigError> {
         let Split { part: http, rest: yaml } = yaml;
-        let url = Url::parse(&yaml.url)
-            .map_err(|error| ConfigError::Url(format!("{:?}: {error}", yaml.url)))?;
-        if !matches!(url.scheme(), "http" | "https") {
-            return Err(ConfigError::Url(format!("{:?} is not http or https", url.scheme())));
-        }
+        let url = ServerUrl::parse(&yaml.url).map_err(ConfigError::Url)?;
         let name = match yaml.name {
             Some(name) if !name.is_empty() => name,
-            _ => format!("{:08x}", xxh3_64(url.as_str().as_bytes()) as u32),
+            _ => format!("{:08x}", xxh3_64(url.url().as_str().as_bytes()) as u32),
         };
         Ok(Self {
             url,
