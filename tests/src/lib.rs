@@ -1,6 +1,7 @@
 //! What the system tests share: a laboratory that starts real processes on free ports, and the
 //! client's side of remote write.
 
+pub mod authority;
 pub mod chain;
 pub mod page;
 pub mod small_disk;

@@ -252,6 +252,7 @@ scrape_configs:
 - {job_name: b, file_sd_configs: [{files: [gone-2.json]}]}
 - {job_name: c, file_sd_configs: [{files: ['*.json']}]}
 - {job_name: d, http_sd_configs: [{url: 'http://a/', bearer_token_file: gone-3}]}
+- {job_name: e, file_sd_configs: [{files: [good.json]}]}
 remote_write: [{url: 'http://a/', basic_auth: {password_file: gone-4}}]
 alerting: {alertmanagers: [{authorization: {credentials_file: gone-5}}]}
 ",
@@ -259,6 +260,7 @@ alerting: {alertmanagers: [{authorization: {credentials_file: gone-5}}]}
     );
     let config = config.unwrap();
     fs::write(directory.path().join("bad.json"), "[{}").unwrap();
+    fs::write(directory.path().join("good.json"), "[]").unwrap();
     let checked = config.check_files();
     let place = directory.path().display();
     assert_eq!(checked.missing, [format!("job \"b\": {place}/gone-2.json does not exist")]);
