@@ -71,6 +71,20 @@ impl Lab {
             .await
     }
 
+    /// Starts a tier with flags of its own, too.
+    pub async fn tier_with(
+        &self,
+        tier: Tier,
+        name: &str,
+        config: &str,
+        flags: &[&str],
+    ) -> anyhow::Result<Server> {
+        let port = ports::free()?;
+        let mut program = programs::tier(tier, name, port, &self.binaries, &self.directory);
+        program.arguments.extend(flags.iter().map(|flag| (*flag).to_owned()));
+        self.start(program, port, config).await
+    }
+
     /// Starts a real Prometheus with the configuration given, and waits until it is ready. It takes
     /// samples of all kinds.
     pub async fn prometheus(&self, name: &str, config: &str) -> anyhow::Result<Server> {
@@ -112,9 +126,14 @@ impl Server {
         Ok(vector.first().map(|(_, sample)| sample.value))
     }
 
+    /// Replaces the configuration, and leaves it to the server to notice.
+    pub fn write_config(&self, config: &str) -> anyhow::Result<()> {
+        fs::write(&self.config, config).with_context(|| self.config.display().to_string())
+    }
+
     /// Replaces the configuration and asks for a reload: the answer's status and text.
     pub async fn reload(&self, config: &str) -> anyhow::Result<(StatusCode, String)> {
-        fs::write(&self.config, config)?;
+        self.write_config(config)?;
         let answer = reqwest::Client::new().post(self.url("/-/reload")).send().await?;
         Ok((answer.status(), answer.text().await?))
     }

@@ -4,6 +4,7 @@
 
 mod environment;
 mod files;
+mod fingerprint;
 mod redact;
 mod scrape_files;
 
@@ -22,6 +23,7 @@ use serde::Deserialize;
 use crate::config::files::Files;
 
 pub use crate::config::files::MissingFile;
+pub(crate) use crate::config::fingerprint::fingerprint;
 
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(60);
 const DEFAULT_SCRAPE_TIMEOUT: Duration = Duration::from_secs(10);

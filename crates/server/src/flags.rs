@@ -17,6 +17,10 @@ use crate::logging::{LogFormat, LogLevel};
 pub(crate) struct Flags {
     /// Without one, the server runs on an empty configuration.
     pub config_file: Option<PathBuf>,
+    /// How often to look whether the configuration has changed.
+    pub auto_reload: Option<Duration>,
+    /// Of `--enable-feature`. They are no error, for Prometheus has more features than we have.
+    pub unknown_features: Vec<String>,
     pub storage: StorageFlags,
     pub web: WebFlags,
     pub query: QueryFlags,
@@ -84,6 +88,9 @@ const fn flag(name: &'static str, default: &'static str, help: &'static str) -> 
 }
 
 const CONFIG_FILE: &str = "config.file";
+const AUTO_RELOAD_INTERVAL: &str = "config.auto-reload-interval";
+const ENABLE_FEATURE: &str = "enable-feature";
+const AUTO_RELOAD: &str = "auto-reload-config";
 const LISTEN_ADDRESS: &str = "web.listen-address";
 const WAL_COMPRESSION: &str = "storage.wal-compression-type";
 const EXTERNAL_URL: &str = "web.external-url";
@@ -101,6 +108,12 @@ const VALUES: &[Flag] = &[
         default: None,
         help: "Configuration file, in Prometheus' format",
     },
+    flag(
+        AUTO_RELOAD_INTERVAL,
+        "30s",
+        "How often to look whether the configuration has changed, with \
+         --enable-feature=auto-reload-config",
+    ),
     Flag {
         name: "storage.path",
         alias: Some("storage.tsdb.path"),
@@ -184,10 +197,20 @@ impl Flags {
             Some(url) => url.trim_end_matches('/').to_owned(),
             None => format!("http://{listen_address}"),
         };
+        let features = raw.features();
+        let auto_reload_interval = raw.duration(AUTO_RELOAD_INTERVAL)?;
+        anyhow::ensure!(
+            auto_reload_interval >= Duration::from_secs(1),
+            "--{AUTO_RELOAD_INTERVAL}: must be at least 1s"
+        );
+        let auto_reload = features.iter().any(|feature| feature == AUTO_RELOAD);
+        let unknown_features = features.into_iter().filter(|feature| feature != AUTO_RELOAD);
         let retention = Some(raw.duration("storage.retention")?).filter(|time| !time.is_zero());
         let retention_bytes = Some(raw.size(RETENTION_SIZE)?).filter(|&bytes| bytes > 0);
         Ok(Self {
             config_file: raw.optional(CONFIG_FILE).map(PathBuf::from),
+            auto_reload: auto_reload.then_some(auto_reload_interval),
+            unknown_features: unknown_features.collect(),
             storage: StorageFlags {
                 path: PathBuf::from(raw.text("storage.path")),
                 retention: retention.or(retention_bytes.is_none().then_some(RETENTION)),
@@ -232,12 +255,18 @@ fn command(tier: &Tier) -> Command {
         .long(LISTEN_ADDRESS)
         .default_value(tier.listen_address)
         .help("Address to listen on");
+    let features = Arg::new(ENABLE_FEATURE)
+        .long(ENABLE_FEATURE)
+        .action(ArgAction::Append)
+        .value_delimiter(',')
+        .help("What Prometheus calls experimental, by its names: auto-reload-config");
     let switches = SWITCHES
         .map(|(name, help)| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help));
     Command::new(tier.program)
         .about(tier.about)
         .version(tier.version)
         .arg(listen_address)
+        .arg(features)
         .args(switches)
         .args(VALUES.iter().map(|flag| {
             Arg::new(flag.name)
@@ -291,6 +320,11 @@ impl<'a> Raw<'a> {
         text.parse().ok().with_context(|| format!("--{name}: not a whole number: {text:?}"))
     }
 
+    fn features(&self) -> Vec<String> {
+        let features = self.matches.get_many::<String>(ENABLE_FEATURE).into_iter().flatten();
+        features.filter(|feature| !feature.is_empty()).cloned().collect()
+    }
+
     fn address(&self, name: &str) -> anyhow::Result<SocketAddr> {
         let text = self.text(name);
         // Prometheus takes ":9090" for "every address of this machine".
@@ -306,6 +340,7 @@ impl<'a> Raw<'a> {
             .collect();
         let switches = SWITCHES.map(|(name, _)| (name, self.matches.get_flag(name).to_string()));
         effective.extend(switches.map(|(name, value)| (name.to_owned(), value)));
+        effective.insert(ENABLE_FEATURE.to_owned(), self.features().join(","));
         effective
     }
 }
@@ -356,6 +391,29 @@ mod tests {
         assert_eq!(flags.web.listen_address.to_string(), "0.0.0.0:9999");
         assert_eq!(flags.web.external_url, "http://central");
         assert!(flags.web.enable_lifecycle);
+    }
+
+    #[test]
+    fn the_configuration_is_watched_where_the_feature_is_enabled() {
+        #[track_caller]
+        fn check(arguments: &[&str], seconds: Option<u64>, unknown: &[&str]) {
+            let flags = Flags::parse(&TIER, arguments).unwrap();
+            assert_eq!(flags.auto_reload, seconds.map(Duration::from_secs), "{arguments:?}");
+            assert_eq!(flags.unknown_features, unknown, "{arguments:?}");
+        }
+        check(&["--config.auto-reload-interval=5s"], None, &[]);
+        check(&["--enable-feature=auto-reload-config"], Some(30), &[]);
+        check(
+            &[
+                "--enable-feature=native-histograms,auto-reload-config",
+                "--enable-feature=x,",
+                "--config.auto-reload-interval=5s",
+            ],
+            Some(5),
+            &["native-histograms", "x"],
+        );
+        let error = Flags::parse(&TIER, &["--config.auto-reload-interval=0s"]).unwrap_err();
+        assert_eq!(error.to_string(), "--config.auto-reload-interval: must be at least 1s");
     }
 
     /// As Prometheus' `cmd/prometheus/main.go` has it.

@@ -12,6 +12,7 @@ mod logging;
 mod machine;
 mod maintenance;
 mod parts;
+mod reload;
 mod routes;
 mod status;
 mod telemetry;

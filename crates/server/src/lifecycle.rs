@@ -1,7 +1,5 @@
 //! From start to end of the process: load, run, reload, stop.
 //!
-//! - LIFE-1: a reload is all or nothing: a configuration that does not load, or that a part refuses,
-//!   leaves the running one in place.
 //! - LIFE-2: on the way down, what feeds in stops first and what leads out last, and the log is on
 //!   the disk before the process ends.
 //! - LIFE-3: the process answers from its first moment on; what needs the storage is refused until the
@@ -20,16 +18,17 @@ use parking_lot::RwLock;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::{mpsc, oneshot};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval_at};
 use tokio_util::sync::CancellationToken;
 
-use crate::config::Config;
 use crate::flags::Flags;
 use crate::gate::Gate;
 use crate::listener::BoundedListener;
 use crate::parts::Parts;
+use crate::reload::{Reloader, Seen};
 use crate::status::Loaded;
 use crate::telemetry::ReloadMetrics;
-use crate::{Tier, maintenance, routes, telemetry};
+use crate::{Tier, maintenance, reload, routes, telemetry};
 
 /// How long open connections may take to end once the process is told to stop.
 const DRAIN_MAX: Duration = Duration::from_secs(5);
@@ -38,8 +37,12 @@ const CONNECTION_IDLE_MAX: Duration = Duration::from_secs(5 * 60);
 
 /// Runs until it is told to stop. An error means that it could not start, or not end cleanly.
 pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
-    let mut events = Events::new()?;
-    let config = load(&flags)?;
+    let mut events = Events::new(flags.auto_reload)?;
+    for unknown in &flags.unknown_features {
+        tracing::warn!(feature = unknown, "unknown option for --enable-feature");
+    }
+    let seen = Seen::now(&flags).await;
+    let config = reload::load(&flags)?;
     let registry = telemetry::registry(tier)?;
     let tcp = TcpListener::bind(flags.web.listen_address)
         .await
@@ -71,19 +74,12 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     readiness.set_ready();
     tracing::info!(%address, "ready");
 
-    loop {
-        match events.next().await {
-            Event::Reload { done } => {
-                let outcome = reload(tier, &parts, &flags, &loaded, &metrics).await;
-                // A client that has gone away does not want to know.
-                let _ = done.map(|done| done.send(outcome));
-            }
-            Event::Stop { why } => {
-                tracing::info!(why, "stopping");
-                break;
-            }
-        }
-    }
+    let running = Arc::clone(&parts);
+    reload_until_stopped(
+        Reloader { tier, flags: &flags, parts: running, loaded, metrics, seen },
+        &mut events,
+    )
+    .await;
     readiness.set_not_ready("stopping");
     stop.cancel();
     parts.stop_input().await;
@@ -93,6 +89,20 @@ pub(crate) async fn run(tier: &Tier, flags: Flags) -> anyhow::Result<()> {
     upkeep.await.context("join the storage upkeep")?;
     parts.stop_output().await;
     tokio::task::spawn_blocking(move || parts.db.close()).await?.context("close the storage")
+}
+
+async fn reload_until_stopped(mut reloader: Reloader<'_>, events: &mut Events) {
+    loop {
+        match events.next().await {
+            Event::Reload { done } => {
+                let outcome = reloader.reload().await;
+                // A client that has gone away does not want to know.
+                let _ = done.map(|done| done.send(outcome));
+            }
+            Event::LookForChanges => reloader.reload_if_changed().await,
+            Event::Stop { why } => return tracing::info!(why, "stopping"),
+        }
+    }
 }
 
 /// Answers requests until `stop`, and then those that have begun.
@@ -122,6 +132,7 @@ async fn unless_stopped<T>(starting: impl Future<Output = T>, events: &mut Event
                 tracing::warn!("not reloaded: still starting");
                 let _ = done.map(|done| done.send(Err("still starting".to_owned())));
             }
+            Event::LookForChanges => {}
             Event::Stop { why } => {
                 tracing::info!(why, "stopping before the storage is open");
                 return None;
@@ -130,52 +141,10 @@ async fn unless_stopped<T>(starting: impl Future<Output = T>, events: &mut Event
     }
 }
 
-fn load(flags: &Flags) -> anyhow::Result<Config> {
-    let Some(path) = &flags.config_file else { return Ok(Config::default()) };
-    let config = Config::load(path).context("load configuration")?;
-    for missing in &config.missing_files {
-        tracing::warn!("{missing}");
-    }
-    for name in &config.unset_variables {
-        tracing::warn!(name, "an external label names an environment variable without a value");
-    }
-    Ok(config)
-}
-
-async fn reload(
-    tier: &Tier,
-    parts: &Parts,
-    flags: &Flags,
-    loaded: &RwLock<Loaded>,
-    metrics: &ReloadMetrics,
-) -> Result<(), String> {
-    match load_and_apply(tier, parts, flags).await {
-        Ok(now) => {
-            *loaded.write() = now;
-            metrics.succeeded();
-            tracing::info!("configuration reloaded");
-            Ok(())
-        }
-        Err(error) => {
-            let reason = format!("{error:#}");
-            loaded.write().successful = false;
-            metrics.failed();
-            tracing::error!(error = reason, "configuration not reloaded; the last one stays");
-            Err(reason)
-        }
-    }
-}
-
-async fn load_and_apply(tier: &Tier, parts: &Parts, flags: &Flags) -> anyhow::Result<Loaded> {
-    let config = load(flags)?;
-    let loaded = Loaded::now(&config);
-    parts.apply(tier, config).await?;
-    Ok(loaded)
-}
-
 /// All that can make the process do something other than its work.
 enum Event {
     Reload { done: Option<oneshot::Sender<Result<(), String>>> },
+    LookForChanges,
     Stop { why: &'static str },
 }
 
@@ -185,25 +154,33 @@ struct Events {
     terminate: Signal,
     sender: mpsc::Sender<Command>,
     receiver: mpsc::Receiver<Command>,
+    look: Option<Interval>,
 }
 
 impl Events {
     /// From here on the process no longer dies of the signals that it handles.
-    fn new() -> anyhow::Result<Self> {
+    fn new(look_interval: Option<Duration>) -> anyhow::Result<Self> {
         let listen = |kind| signal(kind).context("listen for signals");
         let (sender, receiver) = mpsc::channel(1);
+        let look = look_interval.map(|interval| {
+            let mut look = interval_at(Instant::now() + interval, interval);
+            look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+            look
+        });
         Ok(Self {
             hangup: listen(SignalKind::hangup())?,
             interrupt: listen(SignalKind::interrupt())?,
             terminate: listen(SignalKind::terminate())?,
             sender,
             receiver,
+            look,
         })
     }
 
     async fn next(&mut self) -> Event {
         tokio::select! {
             _ = self.hangup.recv() => Event::Reload { done: None },
+            () = tick(&mut self.look) => Event::LookForChanges,
             _ = self.interrupt.recv() => Event::Stop { why: "SIGINT" },
             _ = self.terminate.recv() => Event::Stop { why: "SIGTERM" },
             Some(command) = self.receiver.recv() => match command {
@@ -211,5 +188,13 @@ impl Events {
                 Command::Quit => Event::Stop { why: "/-/quit" },
             },
         }
+    }
+}
+
+/// Never, without an interval.
+async fn tick(interval: &mut Option<Interval>) {
+    match interval {
+        Some(interval) => drop(interval.tick().await),
+        None => std::future::pending().await,
     }
 }
