@@ -43,12 +43,11 @@ fn is_light_query(state: &State, form: &Form, times: Times) -> bool {
 }
 
 pub(crate) fn series(state: &State, form: &Form) -> bool {
-    selects_few(state, form).is_some_and(|is_few| is_few)
+    selects_few(state, form) == Some(true)
 }
 
 pub(crate) fn label_names(state: &State, form: &Form) -> bool {
-    let is_of_all = form.values("match[]").next().is_none();
-    is_of_all && has_few_texts(state, form, None)
+    has_few_texts(state, form, None) && selects_few(state, form) == Some(true)
 }
 
 pub(crate) fn label_values(state: &State, form: &Form, name: &str) -> bool {

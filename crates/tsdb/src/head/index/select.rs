@@ -7,8 +7,11 @@ use model::matcher::Pattern;
 use model::{MatchOp, Matcher};
 use roaring::RoaringBitmap;
 
-use super::{Index, NameId, Pair, PairId};
+use super::{Index, Name, NameId, Pair, PairId};
 use crate::head::Slot;
+
+/// Looking at the labels of so many series costs no more than at the postings of a value.
+const SERIES_PER_VALUE: u64 = 32;
 
 impl Index {
     /// The slots of the series that meet every matcher.
@@ -155,29 +158,52 @@ impl Index {
 
     /// The label names of the series in `among`, in no order.
     pub(crate) fn label_names(&self, among: Option<&RoaringBitmap>) -> Vec<&str> {
-        let has_series = |&&pair: &&PairId| match among {
-            None => true,
-            Some(series) => self.pairs.get(pair).postings.intersects(series),
+        let is_used = |name: &Name, series: &RoaringBitmap| {
+            name.values.iter().any(|&pair| self.pairs.get(pair).postings.intersects(series))
         };
-        let used = self.names.values.iter().flatten();
-        used.filter(|name| name.values.iter().any(|pair| has_series(&pair)))
-            .map(|name| &*name.text)
-            .collect()
+        let names = self.names.values.iter().flatten();
+        match among {
+            None => names.map(|name| &*name.text).collect(),
+            Some(series) if series.len() < self.pairs.values.len() as u64 => self.names_of(series),
+            Some(series) => {
+                names.filter(|name| is_used(name, series)).map(|name| &*name.text).collect()
+            }
+        }
+    }
+
+    fn names_of(&self, series: &RoaringBitmap) -> Vec<&str> {
+        let mut names: Vec<Option<&str>> = vec![None; self.names.values.len()];
+        for pair in series.iter().flat_map(|slot| &self.entries[slot as usize].labels) {
+            let name = self.pairs.get(*pair).name;
+            names[name as usize].get_or_insert_with(|| &self.names.get(name).text);
+        }
+        names.into_iter().flatten().collect()
     }
 
     /// The values of `name` on the series in `among`, in no order.
     pub(crate) fn label_values(&self, name: &str, among: Option<&RoaringBitmap>) -> Vec<&str> {
         let Some(name) = self.name(name) else { return Vec::new() };
+        let values = &self.names.get(name).values;
+        let pairs = values.iter().map(|&pair| self.pairs.get(pair));
         match among {
-            None => self.pairs_where(name, |_| true).iter().map(|pair| &*pair.value).collect(),
+            None => pairs.map(|pair| &*pair.value).collect(),
+            Some(series) if series.len() < values.len() as u64 * SERIES_PER_VALUE => {
+                self.values_of(name, series)
+            }
             Some(series) => {
-                let pairs = self.names.get(name).values.iter().map(|&pair| self.pairs.get(pair));
-                pairs
-                    .filter(|pair| pair.postings.intersects(series))
-                    .map(|pair| &*pair.value)
-                    .collect()
+                let used = pairs.filter(|pair| pair.postings.intersects(series));
+                used.map(|pair| &*pair.value).collect()
             }
         }
+    }
+
+    fn values_of(&self, name: NameId, series: &RoaringBitmap) -> Vec<&str> {
+        let mut at = 0;
+        let found = series.iter().filter_map(|slot| self.pair_of(Slot(slot), name, &mut at));
+        let mut pairs: Vec<PairId> = found.collect();
+        pairs.sort_unstable();
+        pairs.dedup();
+        pairs.into_iter().map(|pair| &*self.pairs.get(pair).value).collect()
     }
 }
 

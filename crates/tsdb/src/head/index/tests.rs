@@ -61,6 +61,22 @@ fn build(steps: Vec<Step>) -> (Index, BTreeMap<Labels, Place>) {
     (index, model)
 }
 
+#[test]
+fn label_questions_see_few_and_many_series() {
+    let has_b = [vec![Matcher::new("b", MatchOp::NotEqual, "").unwrap()]];
+    let mut index = Index::new();
+    index.find_or_insert([("a", "other"), ("c", "x")], None);
+    for count in 1..=100 {
+        index.find_or_insert([("a", "x"), ("b", count.to_string().as_str())], None);
+        let among = index.select_any(&has_b);
+        assert_eq!(index.label_values("a", among.as_ref()), ["x"], "of {count} series");
+        assert_eq!(index.label_values("b", among.as_ref()).len(), count);
+        assert_eq!(index.label_values("c", among.as_ref()), [""; 0], "of {count} series");
+        let names: BTreeSet<_> = index.label_names(among.as_ref()).into_iter().collect();
+        assert_eq!(names, BTreeSet::from(["a", "b"]), "of {count} series");
+    }
+}
+
 proptest! {
     #[test]
     fn series_are_found_by_their_labels(steps in steps(), stranger in labels()) {
