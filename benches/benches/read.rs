@@ -5,7 +5,7 @@
 use benches::Store;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use model::{MatchOp, Matcher, TimeRange, Timestamp};
-use storage::{Columns, Query, Selection};
+use storage::{Columns, LabelQuery, Query, Selection};
 
 const SERIES: usize = 100_000;
 const SERIES_READ: usize = 10_000;
@@ -34,6 +34,26 @@ fn select(c: &mut Criterion) {
         let selection = Selection::new(TimeRange::ALL, matchers);
         assert!(!store.db.select(&selection).unwrap().is_empty(), "{name} selects nothing");
         group.bench_function(name, |b| b.iter(|| store.db.select(&selection).unwrap().len()));
+    }
+    group.bench_function("one_metric_and_its_labels", |b| {
+        let selection = Selection::new(TimeRange::ALL, vec![metric()]);
+        b.iter(|| {
+            let set = store.db.select(&selection).unwrap();
+            (0..set.len()).map(|index| set.labels(index).metric_name().len()).sum::<usize>()
+        });
+    });
+    group.finish();
+}
+
+fn label_values(c: &mut Criterion) {
+    let store = Store::with(SERIES, 1);
+    let mut group = c.benchmark_group("label_values");
+    for (name, matchers) in
+        [("of_all", vec![]), ("of_a_node", vec![vec![matcher("node", MatchOp::Equal, "node-7")]])]
+    {
+        let query = LabelQuery { range: TimeRange::ALL, matcher_sets: matchers, limit: None };
+        assert!(store.db.label_values("pod", &query).unwrap().len() > 10, "{name}");
+        group.bench_function(name, |b| b.iter(|| store.db.label_values("pod", &query).unwrap()));
     }
     group.finish();
 }
@@ -65,5 +85,5 @@ fn decode(c: &mut Criterion) {
     group.finish();
 }
 
-criterion_group!(benches, select, decode);
+criterion_group!(benches, select, label_values, decode);
 criterion_main!(benches);

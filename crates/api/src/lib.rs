@@ -9,6 +9,8 @@
 
 mod admin;
 mod ast_json;
+#[cfg(feature = "bench")]
+pub mod bench;
 mod client;
 mod cors;
 mod endpoint;
