@@ -1,24 +1,20 @@
 //! The `alerting` section of a configuration file, as Prometheus has it.
 //!
-//! Alertmanagers are listed in `static_configs`; what else Prometheus can say of them is refused by
-//! name ([`Unsupported`]), so that nothing that was asked for is silently left out.
+//! Where Alertmanagers are found is said as for the targets of a scrape job.
 
-use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use client::{HttpClientConfig, HttpClientYaml};
-use model::{Labels, LabelsBuilder, Split, Unsupported, null_as_default};
-use relabel::{RelabelStep, Verdict, relabel};
+use discovery::{FileConfig, HttpConfig, StaticConfig};
+use model::{Split, Unsupported, null_as_default};
+use relabel::RelabelStep;
 use serde::Deserialize;
-use url::Url;
+
+use crate::places::{PlaceError, Places};
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
 const API_PATH: &str = "/api/v2/alerts";
-
-const ADDRESS_LABEL: &str = "__address__";
-const SCHEME_LABEL: &str = "__scheme__";
-const PATH_LABEL: &str = "__alerts_path__";
 
 /// Which alerts go where.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
@@ -37,10 +33,9 @@ pub struct AlertmanagerConfig {
     pub http: HttpClientConfig,
     /// Applied after the alerting section's own, for these Alertmanagers only.
     pub alert_relabel: Vec<RelabelStep>,
-    /// Where to post: every target that relabelling kept.
-    pub endpoints: Vec<Url>,
-    /// The targets that relabelling dropped.
-    pub dropped: Vec<Url>,
+    /// Where they are, other than in the section itself.
+    pub discoveries: Vec<discovery::Config>,
+    pub(crate) places: Places,
 }
 
 impl AlertingConfig {
@@ -48,22 +43,32 @@ impl AlertingConfig {
     pub fn set_directory(&mut self, directory: &Path) {
         for alertmanager in &mut self.alertmanagers {
             alertmanager.http.set_directory(directory);
+            for discovery in &mut alertmanager.discoveries {
+                discovery.set_directory(directory);
+            }
         }
     }
+
+    /// What discovery is to look for; [`crate::Notifier::find`] is told what it finds, by these names.
+    pub fn discoveries(&self) -> Vec<(String, Vec<discovery::Config>)> {
+        let entries = self.alertmanagers.iter().enumerate();
+        entries.map(|(position, entry)| (set_name(position), entry.discoveries.clone())).collect()
+    }
+}
+
+/// How discovery calls the entry that stands at `position` in its list.
+pub(crate) fn set_name(position: usize) -> String {
+    format!("alertmanagers/{position}")
 }
 
 #[derive(Debug, PartialEq, Eq, thiserror::Error)]
 pub enum ConfigError {
-    #[error("scheme: {0:?} is neither \"http\" nor \"https\"")]
-    Scheme(String),
     #[error("api_version: expected Alertmanager api version to be one of [v2] but got {0}")]
     ApiVersion(String),
     #[error("timeout: must be more than 0")]
     Timeout,
-    #[error("static_configs: {0:?} is not a valid hostname")]
-    Target(String),
-    #[error("static_configs: {url:?} is no URL: {reason}")]
-    Url { url: String, reason: url::ParseError },
+    #[error("static_configs: {0}")]
+    Place(#[from] PlaceError),
     #[error(transparent)]
     Http(#[from] client::ConfigError),
 }
@@ -94,25 +99,18 @@ struct AlertmanagerYaml {
     timeout: Option<Duration>,
     api_version: Option<String>,
     #[serde(deserialize_with = "null_as_default")]
-    static_configs: Vec<StaticYaml>,
+    static_configs: Vec<StaticConfig>,
+    #[serde(deserialize_with = "null_as_default")]
+    file_sd_configs: Vec<FileConfig>,
+    #[serde(deserialize_with = "null_as_default")]
+    http_sd_configs: Vec<HttpConfig>,
     #[serde(deserialize_with = "null_as_default")]
     relabel_configs: Vec<RelabelStep>,
     #[serde(deserialize_with = "null_as_default")]
     alert_relabel_configs: Vec<RelabelStep>,
 
     dns_sd_configs: Unsupported,
-    file_sd_configs: Unsupported,
-    http_sd_configs: Unsupported,
     kubernetes_sd_configs: Unsupported,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticYaml {
-    #[serde(default, deserialize_with = "null_as_default")]
-    targets: Vec<String>,
-    #[serde(default, deserialize_with = "null_as_default")]
-    labels: BTreeMap<String, String>,
 }
 
 impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {
@@ -129,23 +127,21 @@ impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {
         }
         let http = HttpClientConfig::try_from(http)?;
 
-        let scheme = yaml.scheme.as_deref().unwrap_or("http");
-        let path = api_path(&yaml.path_prefix);
-        let (mut endpoints, mut dropped) = (Vec::new(), Vec::new());
-        for group in yaml.static_configs {
-            for target in &group.targets {
-                let mut labels: LabelsBuilder =
-                    group.labels.iter().collect::<Labels>().to_builder();
-                labels.set(ADDRESS_LABEL, target).set(SCHEME_LABEL, scheme).set(PATH_LABEL, &path);
-                let url = endpoint(&labels)?;
-                match relabel(&yaml.relabel_configs, &mut labels) {
-                    Verdict::Keep => endpoints.push(endpoint(&labels)?),
-                    Verdict::Drop => dropped.push(url),
-                }
-            }
+        let listed = yaml.static_configs.iter().enumerate();
+        let places = Places {
+            scheme: yaml.scheme.unwrap_or_else(|| "http".to_owned()),
+            path: api_path(&yaml.path_prefix),
+            relabel: yaml.relabel_configs,
+            listed: listed.map(|(position, listed)| listed.group(position)).collect(),
+        };
+        if let Some(error) = places.endpoints(&[]).errors.pop() {
+            return Err(error.into());
         }
-        let alert_relabel = yaml.alert_relabel_configs;
-        Ok(Self { timeout, http, alert_relabel, endpoints, dropped })
+        let by_file = yaml.file_sd_configs.into_iter().map(discovery::Config::File);
+        let by_http = yaml.http_sd_configs.into_iter();
+        let by_http = by_http.map(|config| discovery::Config::Http(Box::new(config)));
+        let discoveries = by_file.chain(by_http).collect();
+        Ok(Self { timeout, http, alert_relabel: yaml.alert_relabel_configs, discoveries, places })
     }
 }
 
@@ -155,18 +151,6 @@ fn api_path(prefix: &str) -> String {
         "" => API_PATH.to_owned(),
         prefix => format!("/{prefix}{API_PATH}"),
     }
-}
-
-fn endpoint(labels: &LabelsBuilder) -> Result<Url, ConfigError> {
-    let (scheme, address) = (labels.value(SCHEME_LABEL), labels.value(ADDRESS_LABEL));
-    if !matches!(scheme, "http" | "https") {
-        return Err(ConfigError::Scheme(scheme.to_owned()));
-    }
-    if address.is_empty() || address.contains('/') {
-        return Err(ConfigError::Target(address.to_owned()));
-    }
-    let url = format!("{scheme}://{address}{}", labels.value(PATH_LABEL));
-    Url::parse(&url).map_err(|reason| ConfigError::Url { url, reason })
 }
 
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Delivers alerts to Alertmanagers.
 //!
 //! ```text
+//!                                             discovery ─► Notifier::find ─► which there are
 //! rules ─► Notifier::send ─► external labels ─► alert_relabel_configs ─┬─► queue ─► Alertmanager a
 //!                                                                      └─► queue ─► Alertmanager b
 //! ```
@@ -15,10 +16,12 @@ mod destination;
 mod metrics;
 mod notifier;
 mod payload;
+mod places;
 mod queue;
 mod status;
 
 pub use config::{AlertingConfig, AlertmanagerConfig, ConfigError};
 pub use metrics::Metrics;
 pub use notifier::Notifier;
+pub use places::PlaceError;
 pub use status::{AlertmanagerUrl, AlertmanagersStatus};

@@ -3,14 +3,16 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use discovery::TargetGroup;
 use model::{Alert, Labels};
 use parking_lot::Mutex;
 use relabel::RelabelStep;
 use tokio_util::task::TaskTracker;
 
+use crate::config::set_name;
 use crate::destination::{Destination, Endpoint, relabelled};
 use crate::status::{AlertmanagerUrl, AlertmanagersStatus};
-use crate::{AlertingConfig, Metrics};
+use crate::{AlertingConfig, AlertmanagerConfig, Metrics};
 
 /// After this time a shutdown gives up what is still queued.
 const DRAIN_MAX: Duration = Duration::from_secs(15);
@@ -29,9 +31,17 @@ pub struct Notifier {
 struct Routing {
     external_labels: Labels,
     alert_relabel: Vec<RelabelStep>,
+    entries: Vec<Entry>,
     destinations: Vec<Arc<Destination>>,
     dropped: Vec<AlertmanagerUrl>,
     closed: bool,
+}
+
+#[derive(Debug)]
+struct Entry {
+    config: AlertmanagerConfig,
+    /// What discovery has found for it.
+    found: Vec<Arc<TargetGroup>>,
 }
 
 impl Notifier {
@@ -46,17 +56,50 @@ impl Notifier {
     /// queue; what is queued for one that is gone is dropped.
     pub fn apply(&self, config: AlertingConfig, external_labels: Labels) {
         let mut routing = self.routing.lock();
+        let mut before = std::mem::take(&mut routing.entries).into_iter();
+        let entries = config.alertmanagers.into_iter().map(|config| {
+            // What was found before holds until discovery says otherwise, if it looks for the same.
+            let found =
+                before.next().filter(|entry| entry.config.discoveries == config.discoveries);
+            Entry { config, found: found.map_or_else(Vec::new, |entry| entry.found) }
+        });
+        routing.entries = entries.collect();
+        routing.external_labels = external_labels;
+        routing.alert_relabel = config.alert_relabel;
+        self.follow_entries(&mut routing);
+    }
+
+    /// From here on these are the groups that discovery knows for `set`, one of
+    /// [`AlertingConfig::discoveries`]. Call it within a tokio runtime.
+    pub fn find(&self, set: &str, found: Vec<Arc<TargetGroup>>) {
+        let mut routing = self.routing.lock();
+        let mut entries = routing.entries.iter_mut().enumerate();
+        let entry = entries.find(|(position, _)| set_name(*position) == set);
+        let Some((_, entry)) = entry else { return }; // discovery was told later than we
+        entry.found = found;
+        self.follow_entries(&mut routing);
+    }
+
+    /// Makes the destinations those of the entries.
+    fn follow_entries(&self, routing: &mut Routing) {
+        if routing.closed {
+            return;
+        }
         let mut before = std::mem::take(&mut routing.destinations);
-        let mut dropped = Vec::new();
-        for alertmanager in config.alertmanagers {
+        routing.dropped.clear();
+        for Entry { config, found } in &routing.entries {
+            let endpoints = config.places.endpoints(found);
+            for error in endpoints.errors {
+                tracing::error!(%error, "create the target of an alertmanager");
+            }
             let url = |url: &url::Url| AlertmanagerUrl { url: url.to_string() };
-            dropped.extend(alertmanager.dropped.iter().map(url));
-            for url in alertmanager.endpoints {
+            routing.dropped.extend(endpoints.dropped.iter().map(url));
+            for url in endpoints.active {
                 let endpoint = Endpoint {
                     url,
-                    timeout: alertmanager.timeout,
-                    http: alertmanager.http.clone(),
-                    alert_relabel: alertmanager.alert_relabel.clone(),
+                    timeout: config.timeout,
+                    http: config.http.clone(),
+                    alert_relabel: config.alert_relabel.clone(),
                 };
                 let kept = before.iter().position(|destination| destination.endpoint == endpoint);
                 let destination = match kept {
@@ -70,9 +113,6 @@ impl Notifier {
             gone.abandon();
         }
         self.metrics.alertmanagers.set(routing.destinations.len() as i64);
-        routing.external_labels = external_labels;
-        routing.alert_relabel = config.alert_relabel;
-        routing.dropped = dropped;
     }
 
     /// Queues `alerts` for every Alertmanager; never blocks. After [`Notifier::shutdown`] it drops

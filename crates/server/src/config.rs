@@ -124,24 +124,19 @@ impl Config {
     /// them, for they may be there when they are needed.
     pub fn check_files(&self) -> CheckedFiles {
         let mut checked = CheckedFiles::default();
-        let jobs = self.scrape_jobs.iter().map(|job| (format!("job {:?}", job.name()), job));
-        for (place, job) in jobs {
-            match job.check_files() {
-                Ok(missing) => checked.missing.extend(
-                    missing
-                        .iter()
-                        .map(|path| format!("{place}: {} does not exist", path.display())),
-                ),
-                Err(error) => checked.errors.push(format!("{place}: {error}")),
-            }
+        for job in &self.scrape_jobs {
+            checked.add(&format!("job {:?}", job.name()), job.check_files());
         }
         let remote = self.remote_write.iter().map(|config| ("remote_write", &config.http));
-        let alertmanagers = self.alerting.alertmanagers.iter();
-        let alerting = alertmanagers.map(|config| ("alertmanagers", &config.http));
+        let alertmanagers = &self.alerting.alertmanagers;
+        let alerting = alertmanagers.iter().map(|config| ("alertmanagers", &config.http));
         for (place, http) in remote.chain(alerting) {
             if let Err(error) = http.check_files() {
                 checked.errors.push(format!("{place}: {error}"));
             }
+        }
+        for discovery in alertmanagers.iter().flat_map(|config| &config.discoveries) {
+            checked.add("alertmanagers", discovery.check_files());
         }
         checked
     }
@@ -153,6 +148,17 @@ pub struct CheckedFiles {
     pub errors: Vec<String>,
     /// Files with targets, which others may still write.
     pub missing: Vec<String>,
+}
+
+impl CheckedFiles {
+    fn add(&mut self, place: &str, checked: Result<Vec<PathBuf>, String>) {
+        match checked {
+            Ok(missing) => self.missing.extend(
+                missing.iter().map(|path| format!("{place}: {} does not exist", path.display())),
+            ),
+            Err(error) => self.errors.push(format!("{place}: {error}")),
+        }
+    }
 }
 
 /// Gives the names of the variables that have no value.

@@ -34,6 +34,7 @@ pub(crate) struct Parts {
     pub(crate) db: Arc<Db>,
     pub(crate) engine: Engine,
     discovery: discovery::Manager,
+    alertmanager_discovery: discovery::Manager,
     pub(crate) query_log: Arc<QueryLog>,
     pub(crate) scrape: Arc<scrape::Manager>,
     pub(crate) rules: rules::Manager,
@@ -65,6 +66,14 @@ impl discovery::Receive for ToScrape {
     }
 }
 
+struct ToNotifier(Arc<alerts::Notifier>);
+
+impl discovery::Receive for ToNotifier {
+    fn receive(&self, set: &str, groups: Vec<Arc<TargetGroup>>) {
+        self.0.find(set, groups);
+    }
+}
+
 impl Parts {
     /// Opens the storage and makes the parts, none of which does anything before [`Parts::apply`].
     pub(crate) async fn open(
@@ -91,14 +100,15 @@ impl Parts {
             scrape_options(),
             scrape::Metrics::register(registry)?,
         ));
-        let discovery = discovery::Manager::new(
-            Arc::new(ToScrape(Arc::clone(&scrape))),
-            discovery::Metrics::register(registry)?,
-        );
+        let found = discovery::Metrics::register(registry)?;
+        let discovery =
+            discovery::Manager::new(Arc::new(ToScrape(Arc::clone(&scrape))), found.clone());
         let notifier = Arc::new(alerts::Notifier::new(
             flags.notification_queue_alerts,
             alerts::Metrics::register(registry)?,
         ));
+        let alertmanager_discovery =
+            discovery::Manager::new(Arc::new(ToNotifier(Arc::clone(&notifier))), found);
         let remote_metrics = remote::Metrics::register(registry)?;
         let senders = remote::Senders::new(
             Arc::clone(&db),
@@ -125,6 +135,7 @@ impl Parts {
             db,
             engine,
             discovery,
+            alertmanager_discovery,
             query_log,
             scrape,
             rules,
@@ -158,7 +169,9 @@ impl Parts {
         self.senders.apply(&config.remote_write, external_labels).await?;
         self.query_log.set_file(query_log);
         self.db.set_exemplars_max(config.exemplars_max.unwrap_or(self.exemplars_max));
+        let alertmanagers = config.alerting.discoveries();
         self.notifier.apply(config.alerting, external_labels.clone());
+        self.alertmanager_discovery.apply(alertmanagers);
         self.external_labels.send_replace(external_labels.clone());
         self.rules.apply(config.rule_groups, settings);
         let discoveries = config.scrape_jobs.iter();
@@ -193,6 +206,7 @@ impl Parts {
 
     /// Hands on what can be handed on in time, and ends what does it.
     pub(crate) async fn stop_output(&self) {
+        self.alertmanager_discovery.shutdown().await;
         self.notifier.shutdown().await;
         self.senders.shutdown().await;
     }

@@ -1,3 +1,5 @@
+use url::Url;
+
 use super::*;
 
 fn parse(yaml: &str) -> Result<AlertingConfig, String> {
@@ -10,8 +12,9 @@ fn alertmanagers_are_found_where_static_configs_put_them() {
     fn check(alertmanager: &str, endpoints: &[&str], dropped: &[&str]) {
         let config = parse(&format!("alertmanagers: [{alertmanager}]")).unwrap();
         let urls = |urls: &[Url]| urls.iter().map(Url::to_string).collect::<Vec<_>>();
-        assert_eq!(urls(&config.alertmanagers[0].endpoints), endpoints, "{alertmanager}");
-        assert_eq!(urls(&config.alertmanagers[0].dropped), dropped, "{alertmanager}");
+        let found = config.alertmanagers[0].places.endpoints(&[]);
+        assert_eq!(urls(&found.active), endpoints, "{alertmanager}");
+        assert_eq!(urls(&found.dropped), dropped, "{alertmanager}");
     }
     check("{}", &[], &[]);
     check(

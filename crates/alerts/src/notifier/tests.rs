@@ -227,3 +227,54 @@ async fn the_status_lists_alertmanagers_in_the_api_shape() {
     );
     notifier.shutdown().await;
 }
+
+#[tokio::test]
+async fn alertmanagers_come_and_go_as_discovery_finds_them() {
+    let (mut a, mut b) =
+        (Receiver::start(StatusCode::OK).await, Receiver::start(StatusCode::OK).await);
+    let (notifier, _) = notifier();
+    let yaml = "alertmanagers: [
+        {static_configs: [{targets: []}]},
+        {file_sd_configs: [{files: [x.json]}],
+         relabel_configs: [{source_labels: [zone], regex: far, action: drop}]}]";
+    let config = config(yaml);
+    let sets = config.discoveries();
+    assert_eq!((sets[0].1.len(), sets[1].1.len()), (0, 1));
+    let set = sets[1].0.clone();
+    let group = |addresses: &[&SocketAddr], zone: &str| {
+        let target = |address: &&SocketAddr| {
+            Labels::from_iter([("__address__", address.to_string().as_str())])
+        };
+        Arc::new(TargetGroup {
+            source: Arc::from(zone),
+            targets: addresses.iter().map(target).collect(),
+            labels: Labels::from_iter([("zone", zone)]),
+        })
+    };
+    let active = |notifier: &Notifier| notifier.status().active_alertmanagers.len();
+
+    notifier.apply(config.clone(), Labels::empty());
+    notifier.find("alertmanagers/7", vec![group(&[&a.address], "near")]);
+    assert_eq!(active(&notifier), 0);
+    // One that is found twice is one, and one that is none is left out.
+    let far = group(&[&b.address], "far");
+    let near = group(&[&a.address, &a.address], "near");
+    notifier.find(&set, vec![near, far]);
+    assert_eq!((active(&notifier), notifier.status().dropped_alertmanagers.len()), (1, 1));
+    notifier.send(vec![alert(&[("alertname", "Down")])]);
+    assert_eq!(labels_of(&a.next().await.1), [r#"{"alertname":"Down"}"#]);
+
+    // A reload that looks for the same knows what was found.
+    notifier.apply(config, Labels::empty());
+    assert_eq!(active(&notifier), 1);
+    notifier.find(&set, vec![group(&[&b.address], "near")]);
+    notifier.send(vec![alert(&[("alertname", "Slow")])]);
+    assert_eq!(labels_of(&b.next().await.1), [r#"{"alertname":"Slow"}"#]);
+    notifier.apply(
+        self::config("alertmanagers: [{}, {file_sd_configs: [{files: [y.json]}]}]"),
+        Labels::empty(),
+    );
+    assert_eq!(active(&notifier), 0);
+    notifier.shutdown().await;
+    assert!(a.requests.try_recv().is_err(), "it was gone");
+}

@@ -134,7 +134,7 @@ scrape_configs:
     )
     .unwrap();
     assert_eq!(config.scrape_jobs.len(), 1);
-    assert!(config.alerting.alertmanagers[0].endpoints.is_empty());
+    assert_eq!(config.alerting.alertmanagers.len(), 1);
 }
 
 #[test]
