@@ -12,7 +12,7 @@ use std::time::Duration;
 
 use axum::http::{HeaderName, HeaderValue};
 use client::{HttpClientConfig, HttpClientYaml, ServerUrl};
-use model::{Split, Unsupported, duration, null_as_default};
+use model::{Split, duration, null_as_default};
 use relabel::RelabelStep;
 use serde::Deserialize;
 use xxhash_rust::xxh3::xxh3_64;
@@ -96,6 +96,16 @@ pub enum ConfigError {
     ReservedHeader { name: String },
     #[error("remote_write.headers: {0:?} is not a valid header")]
     Header(String),
+    #[error(
+        "remote_write.round_robin_dns: true is not supported; each new connection asks DNS, and takes \
+         the first address that answers"
+    )]
+    RoundRobin,
+    #[error(
+        "remote_write.queue_config.sample_age_limit: not supported; samples wait in the log, whatever \
+         their age, until they are sent"
+    )]
+    AgeLimit,
     #[error("remote_write.{0}")]
     Http(#[from] client::ConfigError),
 }
@@ -121,9 +131,8 @@ struct RemoteWriteYaml {
     send_native_histograms: bool,
     #[serde(default)]
     protobuf_message: Protocol,
-    // Prometheus has these too; a file that uses one must not seem to work.
-    #[serde(default, rename = "round_robin_dns")]
-    _round_robin_dns: Unsupported,
+    // Prometheus can do this too; a file that asks for it must not seem to work.
+    round_robin_dns: Option<bool>,
 }
 
 #[derive(Deserialize)]
@@ -140,8 +149,8 @@ struct QueueYaml {
     #[serde(with = "duration::text")]
     max_backoff: Duration,
     retry_on_http_429: bool,
-    #[serde(default, rename = "sample_age_limit")]
-    _sample_age_limit: Unsupported,
+    #[serde(with = "duration::text::optional")]
+    sample_age_limit: Option<Duration>,
 }
 
 #[derive(Deserialize)]
@@ -164,7 +173,7 @@ impl Default for QueueYaml {
             min_backoff: Duration::from_millis(30),
             max_backoff: Duration::from_secs(5),
             retry_on_http_429: true,
-            _sample_age_limit: Unsupported,
+            sample_age_limit: None,
         }
     }
 }
@@ -180,6 +189,9 @@ impl TryFrom<Split<HttpClientYaml, RemoteWriteYaml>> for RemoteWriteConfig {
 
     fn try_from(yaml: Split<HttpClientYaml, RemoteWriteYaml>) -> Result<Self, ConfigError> {
         let Split { part: http, rest: yaml } = yaml;
+        if yaml.round_robin_dns == Some(true) {
+            return Err(ConfigError::RoundRobin);
+        }
         let url = ServerUrl::parse(&yaml.url).map_err(ConfigError::Url)?;
         let name = match yaml.name {
             Some(name) if !name.is_empty() => name,
@@ -205,6 +217,9 @@ impl TryFrom<QueueYaml> for QueueConfig {
     type Error = ConfigError;
 
     fn try_from(yaml: QueueYaml) -> Result<Self, ConfigError> {
+        if yaml.sample_age_limit.is_some_and(|limit| !limit.is_zero()) {
+            return Err(ConfigError::AgeLimit);
+        }
         if yaml.min_shards > yaml.max_shards {
             return Err(ConfigError::Reversed("min_shards", "max_shards"));
         }

@@ -35,7 +35,7 @@ protobuf_message: io.prometheus.write.v2.Request
 authorization: {credentials_file: secrets/token}
 write_relabel_configs: [{action: keep, source_labels: [__name__], regex: 'cluster:.*'}]
 queue_config:
-  {capacity: 5, max_shards: 4, min_shards: 2, max_samples_per_send: 3, batch_send_deadline: 1s,
+  {sample_age_limit: 0s, capacity: 5, max_shards: 4, min_shards: 2, max_samples_per_send: 3, batch_send_deadline: 1s,
    min_backoff: 10ms, max_backoff: 2s, retry_on_http_429: false}
 metadata_config: {send: false}",
     )
@@ -70,7 +70,8 @@ fn what_cannot_work_is_refused_by_name() {
         "min_shards: must not be above max_shards",
     );
     check("queue_config: {min_backoff: 1m}", "min_backoff: must not be above max_backoff");
-    check("queue_config: {sample_age_limit: 1h}", "sample_age_limit: not supported yet");
+    check("queue_config: {sample_age_limit: 1h}", "sample_age_limit: not supported; samples wait");
+    check("round_robin_dns: true", "round_robin_dns: true is not supported");
     check(
         "metadata_config: {send_interval: 0s}",
         "metadata_config.send_interval: must be at least",
