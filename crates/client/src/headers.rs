@@ -9,7 +9,7 @@ use serde::Deserialize;
 use crate::Error;
 use crate::config::ConfigError;
 use crate::credentials::sensitive;
-use crate::secret::{Secret, Source};
+use crate::secret::{Mapping, Secret, Secrets, Source};
 
 /// Headers that change the connection, or that another key or this program sets.
 const RESERVED: [&str; 18] = [
@@ -35,29 +35,30 @@ const RESERVED: [&str; 18] = [
 
 /// Names with their values, in the order of names.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
-#[serde(try_from = "BTreeMap<String, HeaderYaml>")]
+#[serde(try_from = "BTreeMap<String, Mapping<HeaderYaml>>")]
 pub(crate) struct Headers(Vec<(HeaderName, Source)>);
 
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 struct HeaderYaml {
     values: Vec<String>,
-    secrets: Vec<Secret>,
+    secrets: Secrets,
     files: Vec<PathBuf>,
 }
 
-impl TryFrom<BTreeMap<String, HeaderYaml>> for Headers {
+impl TryFrom<BTreeMap<String, Mapping<HeaderYaml>>> for Headers {
     type Error = ConfigError;
 
-    fn try_from(yaml: BTreeMap<String, HeaderYaml>) -> Result<Self, ConfigError> {
+    fn try_from(yaml: BTreeMap<String, Mapping<HeaderYaml>>) -> Result<Self, ConfigError> {
         let mut headers = Vec::new();
-        for (name, header) in yaml {
+        for (name, Mapping(header)) in yaml {
+            let header = header.unwrap_or_default();
             let parsed = HeaderName::try_from(&name)
                 .map_err(|_| ConfigError::new(format!("{name:?} is not a valid header name")))?;
             if RESERVED.contains(&parsed.as_str()) {
                 return Err(ConfigError::new(format!("setting header {name:?} is not allowed")));
             }
-            let values = header.values.into_iter().map(Secret::from).chain(header.secrets);
+            let values = header.values.into_iter().map(Secret::from).chain(header.secrets.0);
             for value in values {
                 if HeaderValue::from_str(value.expose()).is_err() {
                     return Err(ConfigError::new(format!("a value of {name:?} fits no header")));

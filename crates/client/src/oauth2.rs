@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use crate::config::ConfigError;
 use crate::proxy::{Proxy, ProxyYaml};
-use crate::secret::{Secret, Source};
+use crate::secret::{Mapping, Secret, Secrets, Source};
 use crate::tls::{Tls, TlsYaml};
 use crate::{HttpClientConfig, ServerUrl};
 
@@ -62,12 +62,12 @@ pub(crate) struct OAuth2Yaml {
     #[serde(default)]
     endpoint_params: BTreeMap<String, String>,
     #[serde(default)]
-    tls_config: TlsYaml,
+    tls_config: Mapping<TlsYaml>,
     proxy_url: Option<Secret>,
     no_proxy: Option<String>,
     proxy_from_environment: Option<bool>,
     #[serde(default)]
-    proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    proxy_connect_header: Mapping<BTreeMap<String, Secrets>>,
 }
 
 impl TryFrom<OAuth2Yaml> for OAuth2 {
@@ -83,12 +83,13 @@ impl TryFrom<OAuth2Yaml> for OAuth2 {
         let token_url = token_url.map_err(|error| error.within("token_url"))?;
         let secret = yaml.client_secret;
         let http = HttpClientConfig {
-            tls: Tls::try_from(yaml.tls_config).map_err(|error| error.within("tls_config"))?,
+            tls: Tls::try_from(yaml.tls_config.0.unwrap_or_default())
+                .map_err(|error| error.within("tls_config"))?,
             proxy: Proxy::try_new(ProxyYaml {
                 proxy_url: yaml.proxy_url,
                 no_proxy: yaml.no_proxy,
                 proxy_from_environment: yaml.proxy_from_environment,
-                proxy_connect_header: yaml.proxy_connect_header,
+                proxy_connect_header: yaml.proxy_connect_header.0.unwrap_or_default(),
             })?
             .map(Arc::new),
             follow_redirects: false, // the request holds the secret

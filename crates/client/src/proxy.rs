@@ -9,13 +9,12 @@ use std::fmt;
 
 use http::header::PROXY_AUTHORIZATION;
 use http::{HeaderMap, HeaderName, HeaderValue, Uri};
-use serde::Deserialize;
 use url::Url;
 
 use crate::config::ConfigError;
 use crate::credentials::{basic, sensitive};
 use crate::proxy::no_proxy::NoProxy;
-use crate::secret::Secret;
+use crate::secret::{Secret, Secrets};
 
 /// Whom to ask for plain and for encrypted connections, and whom not to ask about.
 #[derive(Clone, Debug, PartialEq)]
@@ -40,13 +39,12 @@ impl fmt::Debug for Server {
 }
 
 /// The keys of a section.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default)]
+#[derive(Debug, Default)]
 pub(crate) struct ProxyYaml {
     pub(crate) proxy_url: Option<Secret>,
     pub(crate) no_proxy: Option<String>,
     pub(crate) proxy_from_environment: Option<bool>,
-    pub(crate) proxy_connect_header: BTreeMap<String, Vec<Secret>>,
+    pub(crate) proxy_connect_header: BTreeMap<String, Secrets>,
 }
 
 impl Proxy {
@@ -153,12 +151,12 @@ fn take_user(url: &mut Url) -> Result<Option<HeaderValue>, ConfigError> {
     header.transpose().map_err(ConfigError::new)
 }
 
-fn connect_headers(yaml: BTreeMap<String, Vec<Secret>>) -> Result<HeaderMap, ConfigError> {
+fn connect_headers(yaml: BTreeMap<String, Secrets>) -> Result<HeaderMap, ConfigError> {
     let mut headers = HeaderMap::new();
     for (name, values) in yaml {
         let parsed = HeaderName::try_from(&name)
             .map_err(|_| ConfigError::new(format!("{name:?} is not a valid header name")))?;
-        for value in values {
+        for value in values.0 {
             let value = sensitive(value.expose()).map_err(ConfigError::new)?;
             headers.append(parsed.clone(), value);
         }

@@ -107,22 +107,32 @@ impl fmt::Debug for Source {
     }
 }
 
-/// Reads a mapping. Where there is something else, which may be a secret in the wrong place, the
-/// error does not quote it as serde's own would.
-pub(crate) fn mapping<'de, D, T>(from: D) -> Result<Option<T>, D::Error>
-where
-    D: Deserializer<'de>,
-    T: Deserialize<'de>,
-{
-    from.deserialize_any(MappingVisitor(PhantomData))
+/// A list of secrets. Where there is something else, which may be a secret without its list, the error
+/// does not quote it as serde's own would.
+#[derive(Debug, Default)]
+pub(crate) struct Secrets(pub(crate) Vec<Secret>);
+
+impl<'de> Deserialize<'de> for Secrets {
+    fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
+        let list: Option<Vec<Secret>> =
+            Option::deserialize(from).map_err(|_| D::Error::custom("expected a list of texts"))?;
+        Ok(Self(list.unwrap_or_default()))
+    }
 }
 
-/// [`mapping`] where a seed's type is asked for.
+/// A mapping, or nothing. Where there is something else, the error does not quote it either.
+#[derive(Debug)]
 pub(crate) struct Mapping<T>(pub(crate) Option<T>);
+
+impl<T> Default for Mapping<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
 
 impl<'de, T: Deserialize<'de>> Deserialize<'de> for Mapping<T> {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
-        mapping(from).map(Self)
+        from.deserialize_any(MappingVisitor(PhantomData)).map(Self)
     }
 }
 

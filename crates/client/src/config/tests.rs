@@ -106,6 +106,11 @@ fn what_contradicts_itself_is_refused_and_no_secret_quoted() {
     check("authorization: hush", "authorization: expected a mapping at line 1");
     check("http_headers: hush", "http_headers: expected a mapping");
     check("proxy_connect_header: hush", "proxy_connect_header: expected a mapping");
+    check("http_headers: {X-A: hush}", "http_headers.X-A: expected a mapping");
+    check("http_headers: {X-A: {secrets: hush}}", "X-A: expected a list of texts");
+    check("proxy_connect_header: {X-A: hush}", "proxy_connect_header: expected a list of texts");
+    check("oauth2: {tls_config: hush}", "oauth2.tls_config: expected a mapping");
+    check("basic_auth: 5", "basic_auth: expected a mapping");
     check("oauth2: {client_id: a}", "oauth2: token_url must be configured");
     check("oauth2: {token_url: a}", "oauth2: client_id must be configured");
     check(
