@@ -104,6 +104,20 @@ async fn a_reload_leaves_no_gap_in_targets_that_stay() {
 }
 
 #[tokio::test]
+async fn a_reload_that_changes_how_requests_are_sent_holds_for_targets_that_stay() {
+    let (store, server) = (Store::default(), Server::start(Answer::text("a 1\n")).await);
+    let manager = manager(&store);
+    let targets = targets(&[&server]);
+    for token in ["one", "two"] {
+        apply(&manager, &format!("[{{job_name: j, bearer_token: {token}, INTERVAL, {targets}}}]"));
+        let header = format!("authorization: Bearer {token}\r\n");
+        eventually(|| server.requests().last().is_some_and(|head| head.contains(&header))).await;
+    }
+    manager.shutdown().await;
+    assert!(store.samples("a").iter().all(|sample| !is_stale(sample.value)));
+}
+
+#[tokio::test]
 async fn a_reload_that_relabels_ends_the_series_under_their_old_labels() {
     let (store, server) = (Store::default(), Server::start(Answer::text("a 1\n")).await);
     let manager = manager(&store);
