@@ -88,8 +88,10 @@ impl BitWriter {
 #[derive(Clone, Debug)]
 pub(super) struct BitReader<'a> {
     rest: &'a [u8],
+    /// The highest `valid` bits are still to be taken. What follows them is what `rest` begins with, or
+    /// zeros.
     word: u64,
-    valid: u32, // the low `valid` bits of `word` are still to be taken
+    valid: u32,
 }
 
 impl<'a> BitReader<'a> {
@@ -102,32 +104,58 @@ impl<'a> BitReader<'a> {
         8 * self.rest.len() as u64 + self.valid as u64
     }
 
+    #[inline]
     pub(super) fn bit(&mut self) -> Option<bool> {
-        self.take(1).map(|bit| bit == 1)
+        if self.valid == 0 {
+            self.refill();
+        }
+        self.valid = self.valid.checked_sub(1)?;
+        let bit = self.word >> 63 == 1;
+        self.word <<= 1;
+        Some(bit)
     }
 
     /// Takes `count` bits, 1 to 64.
     #[inline]
     pub(super) fn take(&mut self, count: u32) -> Option<u64> {
-        if count <= self.valid {
-            self.valid -= count;
-            return Some((self.word >> self.valid) & low_bits(count));
+        if count > self.valid {
+            self.refill();
+            if count > self.valid {
+                return self.take_across(count);
+            }
         }
-        let missing = count - self.valid;
-        let high = self.word & low_bits(self.valid);
-        self.refill();
-        self.valid = self.valid.checked_sub(missing)?;
-        let low = (self.word >> self.valid) & low_bits(missing);
-        Some(high.checked_shl(missing).unwrap_or(0) | low)
+        self.valid -= count;
+        let bits = self.word >> (64 - count);
+        self.word = self.word << (count - 1) << 1;
+        Some(bits)
     }
 
+    /// Takes more bits than a word holds behind one that is begun.
+    #[cold]
+    fn take_across(&mut self, count: u32) -> Option<u64> {
+        if u64::from(count) > self.bits_left() {
+            return None;
+        }
+        let (high, missing) = (self.valid, count - self.valid);
+        let high = if high == 0 { 0 } else { self.take(high)? };
+        Some(high << missing | self.take(missing)?)
+    }
+
+    /// Fills the word with whole bytes: 57 bits or more are valid then, if there are so many.
+    #[inline]
     fn refill(&mut self) {
-        if let Some((word, rest)) = self.rest.split_first_chunk() {
-            (self.word, self.valid, self.rest) = (u64::from_be_bytes(*word), 64, rest);
-        } else {
-            self.word = self.rest.iter().fold(0, |word, &byte| word << 8 | u64::from(byte));
-            self.valid = 8 * self.rest.len() as u32;
-            self.rest = &[];
+        if let Some(&word) = self.rest.first_chunk() {
+            self.word |= u64::from_be_bytes(word) >> self.valid;
+            let bytes = (64 - self.valid) / 8;
+            self.rest = &self.rest[bytes as usize..];
+            self.valid += 8 * bytes;
+            return;
+        }
+        while self.valid <= 56
+            && let Some((&byte, rest)) = self.rest.split_first()
+        {
+            self.word |= u64::from(byte) << (56 - self.valid);
+            (self.rest, self.valid) = (rest, self.valid + 8);
         }
     }
 }
