@@ -7,7 +7,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use model::{FloatHistogram, Labels, Matcher, Timestamp};
+use model::{FloatHistogram, Labels, METRIC_NAME, Matcher, Timestamp};
 
 /// An aggregation whose results over parts of the series can be put together.
 #[derive(Clone, Debug)]
@@ -27,11 +27,24 @@ pub struct Aggregation {
     pub lookback: Duration,
 }
 
-/// Which labels an aggregation tells its groups apart by.
+/// Which labels an aggregation tells its groups apart by. `Without` leaves out the metric's name, too.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Grouping {
     By(Vec<String>),
     Without(Vec<String>),
+}
+
+impl Grouping {
+    /// What `labels` have in common with all others of their group.
+    pub fn labels(&self, labels: &Labels) -> Labels {
+        match self {
+            Self::By(names) => labels.keep(names),
+            Self::Without(names) => {
+                let is_kept = |name: &str| name != METRIC_NAME && names.iter().all(|n| n != name);
+                Labels::from_sorted(labels.iter().filter(|(name, _)| is_kept(name)))
+            }
+        }
+    }
 }
 
 /// What a storage made of an [`Aggregation`].

@@ -17,4 +17,6 @@ pub use append::{
     SeriesRef,
 };
 pub use memory::Memory;
-pub use query::{Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesSet};
+pub use query::{
+    Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesGroups, SeriesSet,
+};

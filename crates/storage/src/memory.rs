@@ -14,8 +14,9 @@ use model::{
 use parking_lot::RwLock;
 
 use crate::{
-    Append, AppendError, Appended, Appender, Columns, ExemplarDropReason, LabelQuery, Query,
-    QueryError, RejectReason, Rejected, Selection, SeriesKey, SeriesRef, SeriesSet,
+    Append, AppendError, Appended, Appender, Columns, ExemplarDropReason, Grouping, LabelQuery,
+    Query, QueryError, RejectReason, Rejected, Selection, SeriesGroups, SeriesKey, SeriesRef,
+    SeriesSet,
 };
 
 #[derive(Debug, Default)]
@@ -273,7 +274,10 @@ impl Query for Memory {
                 all_match(&selection.matchers, labels) && has_sample_in(columns, selection.range);
             selected.then(|| (labels.clone(), Arc::clone(columns)))
         });
-        Ok(Box::new(Selected { series: matching.collect(), range: selection.range }))
+        let series: Vec<(Labels, Arc<Columns>)> = matching.collect();
+        let grouping = selection.hints.grouping.as_ref().filter(|_| selection.hints.only_groups);
+        let groups = grouping.map(|grouping| groups(&series, grouping));
+        Ok(Box::new(Selected { series, groups, range: selection.range }))
     }
 
     fn series_at_most(&self, matchers: &[Matcher], _range: TimeRange) -> Option<u64> {
@@ -306,8 +310,23 @@ fn limited(texts: BTreeSet<&str>, limit: Option<usize>) -> Vec<String> {
     texts.into_iter().take(limit.unwrap_or(usize::MAX)).map(str::to_owned).collect()
 }
 
+fn groups(series: &[(Labels, Arc<Columns>)], grouping: &Grouping) -> SeriesGroups {
+    let mut numbers: BTreeMap<Labels, u32> = BTreeMap::new();
+    let mut groups = SeriesGroups::default();
+    for (labels, _) in series {
+        let next = numbers.len() as u32;
+        let number = *numbers.entry(grouping.labels(labels)).or_insert_with_key(|labels| {
+            groups.labels.push(labels.clone());
+            next
+        });
+        groups.of.push(number);
+    }
+    groups
+}
+
 struct Selected {
     series: Vec<(Labels, Arc<Columns>)>,
+    groups: Option<SeriesGroups>,
     range: TimeRange,
 }
 
@@ -317,7 +336,14 @@ impl SeriesSet for Selected {
     }
 
     fn labels(&self, index: usize) -> Labels {
-        self.series[index].0.clone()
+        match &self.groups {
+            None => self.series[index].0.clone(),
+            Some(groups) => groups.labels[groups.of[index] as usize].clone(),
+        }
+    }
+
+    fn groups(&self) -> Option<&SeriesGroups> {
+        self.groups.as_ref()
     }
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {

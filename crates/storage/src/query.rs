@@ -1,7 +1,9 @@
 //! How data is asked for.
 //!
-//! - QUERY-1: a [`SeriesSet`] is a consistent cut: what is appended after `select` does not show.
-//! - QUERY-2: a set is sorted by labels and names each series once.
+//! - QUERY-1: a [`SeriesSet`] is a consistent cut: what is appended after `select` does not show. One that
+//!   tells groups may be cut series by series as they are read: of those that are appended to more than
+//!   once meanwhile all but the last may show.
+//! - QUERY-2: a set is sorted by labels, unless it tells groups, and names each series once.
 //! - QUERY-3: `select` decodes no samples; [`SeriesSet::read`] decodes one series.
 //! - QUERY-4 (of aggregations) is in [`crate::aggregation`].
 
@@ -91,6 +93,8 @@ pub struct SelectionHints {
     /// By what the aggregation around tells its groups apart, if nothing between it and the selector
     /// looks at more than one series at a time.
     pub grouping: Option<Grouping>,
+    /// Of labels nothing is asked but what `grouping` goes by: see [`SeriesSet::groups`].
+    pub only_groups: bool,
 }
 
 /// Which series a question about labels is about.
@@ -117,8 +121,24 @@ pub trait SeriesSet: Send + Sync {
         self.labels(index).iter().for_each(|(name, value)| show(name, value));
     }
 
+    /// Which series belong together, if nothing else was asked ([`SelectionHints::only_groups`]) and
+    /// this set tells that itself. Its series are in any order then, some may have no samples, and
+    /// their labels are those of their groups.
+    fn groups(&self) -> Option<&SeriesGroups> {
+        None
+    }
+
     /// Appends the samples of one series within the selection's range, in time order, to `columns`.
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError>;
+}
+
+/// The series of a set by what a [`Grouping`] goes by.
+#[derive(Clone, Debug, Default)]
+pub struct SeriesGroups {
+    /// What each group's series have in common.
+    pub labels: Vec<Labels>,
+    /// The group of each series, by the series' index.
+    pub of: Vec<u32>,
 }
 
 /// Samples of one series, decoded, column by column. Reuse one to save allocations.
@@ -133,6 +153,8 @@ pub struct Columns {
     pub starts: Vec<Timestamp>,
     /// The same for `histograms`.
     pub histogram_starts: Vec<Timestamp>,
+    /// Room that whoever fills the columns may use.
+    pub spare: Vec<u8>,
 }
 
 impl Columns {

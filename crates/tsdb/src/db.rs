@@ -7,6 +7,7 @@ mod committer;
 mod compact;
 mod delete;
 mod durable;
+mod grouped;
 pub(crate) mod merged;
 mod open;
 mod past;
@@ -101,7 +102,7 @@ pub struct Db {
     log_dir: PathBuf,
     late_log_dir: PathBuf,
     metrics: Metrics,
-    head: Head,
+    head: Arc<Head>,
     blocks: Blocks,
     committer: Mutex<Committer>,
     /// The end of what is logged and applied.
@@ -191,6 +192,7 @@ impl Db {
     }
 
     fn truncate_head(&self, before: Timestamp) {
+        self.head.readers.wait();
         let mut committer = self.committer.lock();
         let mut truncation = Truncation::begin(&self.head, before);
         loop {

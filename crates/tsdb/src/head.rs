@@ -21,6 +21,7 @@ pub(crate) mod keys;
 pub(crate) mod metadata;
 pub(crate) mod out_of_order;
 pub(crate) mod postings;
+pub(crate) mod readers;
 pub(crate) mod saved;
 pub(crate) mod series;
 pub(crate) mod snapshots;
@@ -40,6 +41,7 @@ use generations::Generations;
 use index::{Entered, Index};
 use keys::Keys;
 use metadata::MetadataStore;
+use readers::Readers;
 use series::Series;
 use snapshots::Snapshots;
 
@@ -172,6 +174,7 @@ pub(crate) struct Head {
     pub(crate) metadata: Mutex<MetadataStore>,
     pub(crate) exemplars: RwLock<Exemplars>,
     pub(crate) snapshots: Snapshots,
+    pub(crate) readers: Readers,
     pub(crate) bounds: Bounds,
 }
 
@@ -185,6 +188,7 @@ impl Head {
             metadata: Mutex::default(),
             exemplars: RwLock::new(Exemplars::new(exemplars_max)),
             snapshots: Snapshots::default(),
+            readers: Readers::default(),
             bounds: Bounds::new(),
         }
     }

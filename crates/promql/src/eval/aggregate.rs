@@ -5,21 +5,18 @@
 //! - AGGREGATE-2: the groups come in the order of their first series.
 //! - Source: Prometheus `promql/engine.go`, `aggregation`.
 
-use model::histogram::IncompatibleSchemas;
-use model::{FloatHistogram, Labels, METRIC_NAME};
+mod cells;
+
+use model::{Labels, METRIC_NAME};
 use rustc_hash::FxHashMap;
 
 use super::column::{Column, Point};
-use super::histogram::HistogramSum;
-use super::kahan::KahanSum;
-use super::memory::{Held, histogram_bytes, labels_bytes};
-use super::over_time::Mean;
-use super::quantile::quantile;
+use super::memory::{Held, labels_bytes};
 use super::stream::Stream;
-use super::{Evaluated, Evaluation, Grid, Series};
+use super::{Evaluated, Evaluation, Grid, Series, pushdown};
 use crate::annotations::Annotations;
 use crate::ast::{Aggregate, AggregateOp};
-use crate::position::Position;
+use cells::{Cells, Fold};
 
 /// Which labels name a group.
 pub(super) struct Grouping<'a> {
@@ -54,9 +51,13 @@ impl<'a> Grouping<'a> {
 }
 
 /// The groups that one thread has seen.
+#[derive(Default)]
 struct Groups {
-    places: FxHashMap<Vec<u8>, usize>,
     groups: Vec<Group>,
+    /// By labels.
+    places: FxHashMap<Vec<u8>, usize>,
+    /// By the storage's numbers, where it tells groups: counted from 1.
+    numbered: Vec<u32>,
     key: Vec<u8>,
     annotations: Annotations,
     held: Held,
@@ -64,40 +65,9 @@ struct Groups {
 
 struct Group {
     labels: Labels,
+    number: Option<u32>,
     drop_name: bool,
-    cells: Vec<Cell>,
-}
-
-/// What has been folded into a group at one time.
-#[derive(Debug, Default)]
-struct Cell {
-    state: State,
-    histogram: Option<HistogramCell>,
-}
-
-#[derive(Debug, Default)]
-enum State {
-    #[default]
-    Empty,
-    Sum(KahanSum),
-    Mean(Mean),
-    Count(f64),
-    /// Of `min`, `max` or `group`.
-    Value(f64),
-    Variance {
-        count: f64,
-        mean: f64,
-        squares: f64,
-    },
-    Values(Vec<f64>),
-}
-
-/// The histograms of `sum` and `avg`.
-#[derive(Debug)]
-enum HistogramCell {
-    Sum(Box<HistogramSum>),
-    /// Exponential and custom buckets met: there is no result.
-    Incompatible,
+    cells: Cells,
 }
 
 impl Evaluation<'_> {
@@ -127,35 +97,46 @@ impl Evaluation<'_> {
         let quantiles = self.quantiles(aggregate, grid)?;
         let grouping = Grouping::new(&aggregate.grouping, aggregate.without);
         let fold = Fold { op: aggregate.op, at: aggregate.inner.position() };
-        let new = || Groups {
-            places: FxHashMap::default(),
-            groups: Vec::new(),
-            key: Vec::new(),
-            annotations: Annotations::default(),
-            held: Held::default(),
+        let opened = self.opened(stream, Some(pushdown::grouping(aggregate)))?;
+        let labels = opened.group_labels().unwrap_or_default();
+        let visit = |groups: &mut Groups, series: &mut Series, number: Option<u32>| {
+            let place = match number {
+                Some(number) => groups.numbered(number, labels.len()),
+                None => groups.labelled(&grouping, &series.labels),
+            };
+            let place = match place {
+                Some(place) => place,
+                None => {
+                    let labels = match number {
+                        Some(number) => labels[number as usize].clone(),
+                        None => grouping.labels(&series.labels),
+                    };
+                    let own = labels_bytes(&labels) + groups.key.len() + size_of::<Group>();
+                    let bytes = own + fold.bytes(series.column.len());
+                    let more = Held { samples: series.column.size(), bytes };
+                    self.hold(more, &mut groups.held)?;
+                    let cells = fold.cells(series.column.len());
+                    groups.add(Group { labels, number, drop_name: false, cells })
+                }
+            };
+            let Groups { groups, annotations, held, .. } = groups;
+            self.hold(groups[place].cells.beside(&series.column), held)?;
+            groups[place].drop_name |= series.drop_name;
+            fold.add_series(&mut groups[place].cells, &series.column, &series.labels, annotations);
+            Ok(())
         };
-        let parts = self.fold(stream, new, |groups, series| {
-            self.add_series(&fold, &grouping, groups, series)
-        })?;
-        let mut parts = parts.into_iter();
-        let mut all = parts.next().unwrap_or_else(new);
+        let mut parts = self.fold_opened(opened, Groups::default, visit)?.into_iter();
+        let mut all = parts.next().unwrap_or_default();
         for part in parts {
             self.add_groups(&fold, &mut all, part)?;
         }
         let mut annotations = std::mem::take(&mut all.annotations);
         let mut result = Vec::with_capacity(all.groups.len());
-        for (index, group) in all.groups.into_iter().enumerate() {
+        for (index, Group { labels, drop_name, cells, .. }) in all.groups.into_iter().enumerate() {
             self.limits.check_now_and_then(index)?;
-            let mut column = Column::absent(grid.count);
-            for (step, cell) in group.cells.into_iter().enumerate() {
-                if matches!(cell.state, State::Values(_)) {
-                    self.limits.check()?; // they are about to be sorted
-                }
-                let q = quantiles.as_ref().map_or(f64::NAN, |quantiles| quantiles[step]);
-                column.set(step, fold.finish(cell, q, &mut annotations));
-            }
+            let check = || self.limits.check();
+            let column = fold.finish(cells, quantiles.as_deref(), check, &mut annotations)?;
             if !column.is_empty() {
-                let Group { labels, drop_name, .. } = group;
                 let mut series = Series { labels, drop_name, column, ..Series::default() };
                 self.keep(&mut series)?;
                 result.push(series);
@@ -189,60 +170,28 @@ impl Evaluation<'_> {
         Ok(Some(quantiles))
     }
 
-    fn add_series(
-        &self,
-        fold: &Fold,
-        grouping: &Grouping<'_>,
-        all: &mut Groups,
-        series: &Series,
-    ) -> Evaluated<()> {
-        let Groups { places, groups, key, annotations, held } = all;
-        grouping.write_key(&series.labels, key);
-        let place = match places.get(key.as_slice()) {
-            Some(place) => *place,
-            None => {
-                let labels = grouping.labels(&series.labels);
-                let own = labels_bytes(&labels) + key.len() + size_of::<Group>();
-                let bytes = own + series.column.len() * size_of::<Cell>();
-                self.hold(Held { samples: series.column.size(), bytes }, held)?;
-                let cells = (0..series.column.len()).map(|_| Cell::default()).collect();
-                groups.push(Group { labels, drop_name: false, cells });
-                places.insert(key.clone(), groups.len() - 1);
-                groups.len() - 1
-            }
-        };
-        let group = &mut groups[place];
-        group.drop_name |= series.drop_name;
-        self.hold(beside_cells(fold, &group.cells, &series.column), held)?;
-        for (step, cell) in group.cells.iter_mut().enumerate() {
-            if let Some(value) = series.column.float(step) {
-                fold.add_float(&mut cell.state, value);
-            } else if let Some(histogram) = series.column.histogram(step) {
-                fold.add_histogram(cell, histogram, &series.labels, annotations);
-            }
-        }
-        Ok(())
-    }
-
     /// Folds the groups of a later part of the series into those of the earlier ones.
-    fn add_groups(&self, fold: &Fold, all: &mut Groups, part: Groups) -> Evaluated<()> {
+    fn add_groups(&self, fold: &Fold, all: &mut Groups, mut part: Groups) -> Evaluated<()> {
         all.held.add(part.held);
-        all.annotations.merge(part.annotations);
+        all.annotations.merge(std::mem::take(&mut part.annotations));
         let mut keys: Vec<(Vec<u8>, usize)> = part.places.into_iter().collect();
         keys.sort_unstable_by_key(|(_, place)| *place);
-        for ((key, place), group) in keys.into_iter().zip(part.groups) {
-            self.limits.check_now_and_then(place)?;
-            match all.places.get(&key) {
+        let mut keys = keys.into_iter().map(|(key, _)| key);
+        for (index, group) in part.groups.into_iter().enumerate() {
+            self.limits.check_now_and_then(index)?;
+            let known = match group.number {
+                Some(number) => all.numbered(number, part.numbered.len()),
                 None => {
-                    all.places.insert(key, all.groups.len());
-                    all.groups.push(group);
+                    all.key = keys.next().expect("a group without a number has a key");
+                    all.places.get(&all.key).copied()
                 }
+            };
+            match known {
+                None => drop(all.add(group)),
                 Some(place) => {
-                    let known = &mut all.groups[*place];
+                    let known = &mut all.groups[place];
                     known.drop_name |= group.drop_name;
-                    for (cell, new) in known.cells.iter_mut().zip(group.cells) {
-                        fold.add_cell(cell, new, &mut all.annotations);
-                    }
+                    fold.add_cells(&mut known.cells, group.cells, &mut all.annotations);
                 }
             }
         }
@@ -295,173 +244,29 @@ impl Evaluation<'_> {
     }
 }
 
-/// What cells keep of a series beside their own size: the values of `quantile`, and sums of histograms.
-fn beside_cells(fold: &Fold, cells: &[Cell], column: &Column) -> Held {
-    let mut held = Held::default();
-    if fold.op == AggregateOp::Quantile {
-        held.samples = (0..column.len()).filter(|step| column.float(*step).is_some()).count();
-        held.bytes = 2 * held.samples * size_of::<f64>(); // as vectors grow
-    }
-    if column.has_histograms() {
-        let is_first = |(step, cell): (usize, &Cell)| match cell.histogram {
-            None => column.histogram(step),
-            Some(_) => None,
-        };
-        let first = cells.iter().enumerate().filter_map(is_first);
-        held.bytes += first.map(|histogram| 2 * histogram_bytes(histogram)).sum::<usize>();
-    }
-    held
-}
-
-/// How samples are folded.
-struct Fold {
-    op: AggregateOp,
-    /// Where the aggregated expression stands.
-    at: Position,
-}
-
-impl Fold {
-    fn add_float(&self, state: &mut State, value: f64) {
-        *state = match (std::mem::take(state), self.op) {
-            (State::Empty, AggregateOp::Sum) => State::Sum(KahanSum::new(value)),
-            (State::Empty, AggregateOp::Avg) => State::Mean(Mean::new(value)),
-            (State::Empty, AggregateOp::Count) => State::Count(1.0),
-            (State::Empty, AggregateOp::Group) => State::Value(1.0),
-            (State::Empty, AggregateOp::Min | AggregateOp::Max) => State::Value(value),
-            (State::Empty, AggregateOp::Stddev | AggregateOp::Stdvar) => {
-                let squares = if value.is_finite() { 0.0 } else { f64::NAN };
-                State::Variance { count: 1.0, mean: value, squares }
-            }
-            (State::Empty, _) => State::Values(vec![value]),
-            (State::Sum(sum), _) => State::Sum(sum.plus(value)),
-            (State::Mean(mean), _) => State::Mean(mean.plus(value)),
-            (State::Count(count), _) => State::Count(count + 1.0),
-            (State::Value(best), op) => State::Value(better(op, best, value)),
-            (State::Variance { count, mean, squares }, _) => {
-                let count = count + 1.0;
-                let delta = value - mean;
-                let mean = mean + delta / count;
-                State::Variance { count, mean, squares: squares + delta * (value - mean) }
-            }
-            (State::Values(mut values), _) => {
-                values.push(value);
-                State::Values(values)
-            }
-        };
-    }
-
-    fn add_histogram(
-        &self,
-        cell: &mut Cell,
-        histogram: &FloatHistogram,
-        labels: &Labels,
-        annotations: &mut Annotations,
-    ) {
-        match self.op {
-            AggregateOp::Sum | AggregateOp::Avg => match &mut cell.histogram {
-                None => {
-                    let is_mean = self.op == AggregateOp::Avg;
-                    let sum = HistogramSum::new(histogram.clone(), is_mean);
-                    cell.histogram = Some(HistogramCell::Sum(Box::new(sum)));
-                }
-                Some(known) => {
-                    let metric = labels.metric_name();
-                    known.combine(|sum| sum.add(histogram), self.at, metric, annotations);
-                }
-            },
-            AggregateOp::Count | AggregateOp::Group => self.add_float(&mut cell.state, 1.0),
-            op => annotations.histogram_ignored_in_aggregation(self.at, op.as_str()),
+impl Groups {
+    /// Where the storage's group `number`, one of `count`, is.
+    fn numbered(&mut self, number: u32, count: usize) -> Option<usize> {
+        if self.numbered.is_empty() {
+            self.numbered.resize(count, 0);
         }
+        (self.numbered[number as usize] as usize).checked_sub(1)
     }
 
-    fn add_cell(&self, cell: &mut Cell, new: Cell, annotations: &mut Annotations) {
-        if let Some(new) = new.histogram {
-            match &mut cell.histogram {
-                None => cell.histogram = Some(new),
-                Some(known) => match new {
-                    HistogramCell::Sum(new) => {
-                        known.combine(|sum| sum.merge(*new), self.at, "", annotations);
-                    }
-                    HistogramCell::Incompatible => *known = HistogramCell::Incompatible,
-                },
-            }
-        }
-        cell.state = match (std::mem::take(&mut cell.state), new.state) {
-            (State::Empty, state) | (state, State::Empty) => state,
-            (State::Sum(a), State::Sum(b)) => State::Sum(a.plus(b.sum).plus(b.compensation)),
-            (State::Mean(a), State::Mean(b)) => State::Mean(a.and(b)),
-            (State::Count(a), State::Count(b)) => State::Count(a + b),
-            (State::Value(a), State::Value(b)) => State::Value(better(self.op, a, b)),
-            (
-                State::Variance { count, mean, squares },
-                State::Variance { count: more, mean: other, squares: others },
-            ) => {
-                let (total, delta) = (count + more, other - mean);
-                State::Variance {
-                    count: total,
-                    mean: mean + delta * more / total,
-                    squares: squares + others + delta * delta * count * more / total,
-                }
-            }
-            (State::Values(mut a), State::Values(b)) => {
-                a.extend(b);
-                State::Values(a)
-            }
-            (known, _) => unreachable!("states of one aggregation are of one kind: {known:?}"),
-        };
+    /// Where the group of `labels` is; notes its key.
+    fn labelled(&mut self, grouping: &Grouping<'_>, labels: &Labels) -> Option<usize> {
+        grouping.write_key(labels, &mut self.key);
+        self.places.get(&self.key).copied()
     }
 
-    fn finish(&self, cell: Cell, q: f64, annotations: &mut Annotations) -> Option<Point> {
-        if let Some(histogram) = cell.histogram {
-            if !matches!(cell.state, State::Empty) {
-                annotations.mixed_floats_histograms_aggregation(self.at);
-                return None;
-            }
-            return match histogram {
-                HistogramCell::Incompatible => None,
-                HistogramCell::Sum(sum) => {
-                    let total = sum.finish(self.at, annotations)?;
-                    Some(Point::Histogram(std::sync::Arc::new(total)))
-                }
-            };
+    /// Adds the group that was just not found.
+    fn add(&mut self, group: Group) -> usize {
+        let place = self.groups.len();
+        match group.number {
+            Some(number) => self.numbered[number as usize] = place as u32 + 1,
+            None => drop(self.places.insert(self.key.clone(), place)),
         }
-        Some(Point::Float(match cell.state {
-            State::Empty => return None,
-            State::Sum(sum) => sum.total(),
-            State::Mean(mean) => mean.value(),
-            State::Count(value) | State::Value(value) => value,
-            State::Variance { count, squares, .. } => match self.op {
-                AggregateOp::Stddev => (squares / count).sqrt(),
-                _ => squares / count,
-            },
-            State::Values(mut values) => quantile(q, &mut values),
-        }))
-    }
-}
-
-/// Which of two values `min` or `max` keeps: any number rather than NaN.
-fn better(op: AggregateOp, best: f64, value: f64) -> f64 {
-    let wins = match op {
-        AggregateOp::Min => best > value,
-        AggregateOp::Max => best < value,
-        _ => return best,
-    };
-    if wins || best.is_nan() { value } else { best }
-}
-
-impl HistogramCell {
-    fn combine(
-        &mut self,
-        combine: impl FnOnce(&mut HistogramSum) -> Result<(), IncompatibleSchemas>,
-        at: Position,
-        metric: &str,
-        annotations: &mut Annotations,
-    ) {
-        if let Self::Sum(sum) = self
-            && combine(sum).is_err()
-        {
-            annotations.mixed_exponential_custom(at, metric);
-            *self = Self::Incompatible;
-        }
+        self.groups.push(group);
+        place
     }
 }

@@ -59,6 +59,11 @@ impl Column {
         self.floats.len()
     }
 
+    /// Cell by cell: the staleness marker where there is no float.
+    pub(crate) fn floats(&self) -> &[f64] {
+        &self.floats
+    }
+
     pub(crate) fn has_histograms(&self) -> bool {
         !self.histograms.is_empty()
     }

@@ -4,6 +4,7 @@ use std::collections::hash_map::Entry;
 
 use model::{Labels, LabelsBuilder, METRIC_NAME, MatchOp};
 use rustc_hash::{FxHashMap, FxHashSet};
+use storage::Grouping;
 
 use super::column::Column;
 use super::{Evaluated, Evaluation, Grid, Series, string};
@@ -16,6 +17,20 @@ const METADATA: [&str; 3] = [METRIC_NAME, "__type__", "__unit__"];
 
 pub(super) fn without_metadata(labels: &Labels) -> Labels {
     labels.without(&METADATA)
+}
+
+/// What a storage has to go by so that series fall into the groups of `grouping`, which looks at them
+/// after they lost their names; nothing where only that tells.
+pub(super) fn before_renaming(grouping: Grouping, renames: bool) -> Option<Grouping> {
+    match grouping {
+        grouping if !renames => Some(grouping),
+        Grouping::By(names) if names.iter().any(|name| METADATA.contains(&name.as_str())) => None,
+        Grouping::By(names) => Some(Grouping::By(names)),
+        Grouping::Without(mut names) => {
+            names.extend(METADATA.map(str::to_owned));
+            Some(Grouping::Without(names))
+        }
+    }
 }
 
 /// All labels in braces, the name too: how Prometheus' errors show a series.

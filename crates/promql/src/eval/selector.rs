@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use model::histogram::CounterReset;
-use model::{METRIC_NAME, MatchOp, Sample, TimeRange, Timestamp, is_stale};
+use model::{Labels, METRIC_NAME, MatchOp, Matcher, Sample, TimeRange, Timestamp, is_stale};
 use storage::{Columns, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
@@ -49,21 +49,17 @@ pub(super) enum Yields {
     StartTimestamp,
 }
 
-/// An instant selector, its series found.
+/// An instant selector.
 pub(super) struct Instants {
-    set: Box<dyn SeriesSet>,
+    pub(super) selection: Selection,
+    /// The metric alone, if all series are of one: what annotations say of series without labels.
+    pub(super) metric: Labels,
     timing: Timing,
     yields: Yields,
     smoothed: bool,
     position: Position,
     resolve_hints: bool,
     pub(super) names_are_equal: bool,
-}
-
-impl Instants {
-    pub(super) fn len(&self) -> usize {
-        self.set.len()
-    }
 }
 
 impl Evaluation<'_> {
@@ -79,25 +75,32 @@ impl Evaluation<'_> {
         let last = if smoothed { last.saturating_add(self.lookback()) } else { last };
         let after = first.saturating_sub(self.lookback());
         let Context { function, grouping, only_stats } = self.contexts.of(selector);
-        let hints = SelectionHints { function, step: grid.step(), window: None, grouping };
-        let set = self.select(selector, after, last, hints)?;
+        let hints = SelectionHints {
+            function,
+            step: grid.step(),
+            window: None,
+            grouping,
+            only_groups: false,
+        };
+        let selection = selection(selector, after, last, hints);
+        let metric = metric(selector);
         let names_are_equal = self.names_are_equal(selector);
         let position = selector.position;
         let resolve_hints = only_stats;
-        Ok(Instants { set, timing, yields, smoothed, position, resolve_hints, names_are_equal })
+        Ok(Instants {
+            selection,
+            metric,
+            timing,
+            yields,
+            smoothed,
+            position,
+            resolve_hints,
+            names_are_equal,
+        })
     }
 
-    pub(super) fn select(
-        &self,
-        selector: &VectorSelector,
-        after: i64,
-        until: i64,
-        hints: SelectionHints,
-    ) -> Evaluated<Box<dyn SeriesSet>> {
-        let start = Timestamp::from_millis(after.saturating_add(1));
-        let range = TimeRange::new(start, Timestamp::from_millis(until));
-        let selection = Selection { range, matchers: selector.matchers.clone(), hints };
-        Ok(self.meter.preparing(|| self.storage.select(&selection))?)
+    pub(super) fn select(&self, selection: &Selection) -> Evaluated<Box<dyn SeriesSet>> {
+        Ok(self.meter.preparing(|| self.storage.select(selection))?)
     }
 
     /// Whether all series of `selector` have one metric name.
@@ -110,7 +113,7 @@ impl Evaluation<'_> {
     /// Fills in the series at `index`.
     pub(super) fn read_instants(
         &self,
-        instants: &Instants,
+        (instants, set): (&Instants, &dyn SeriesSet),
         grid: &Grid,
         index: usize,
         series: &mut Series,
@@ -118,17 +121,21 @@ impl Evaluation<'_> {
     ) -> Evaluated<()> {
         let Scratch { columns, annotations, charged, .. } = scratch;
         columns.clear();
-        instants.set.read(index, columns)?;
+        set.read(index, columns)?;
         if instants.resolve_hints {
             resolve_reset_hints(columns);
         }
         let size = columns.len() + columns.histograms.len();
         self.limits.charge(size)?;
         self.charge_columns(columns, charged)?;
-        series.labels = instants.set.labels(index);
+        if set.groups().is_none() {
+            series.labels = set.labels(index);
+        }
         series.drop_name = false;
         if instants.smoothed {
-            self.smoothed_values(instants, grid, columns, series, annotations);
+            let named = if set.groups().is_some() { &instants.metric } else { &series.labels };
+            let named = named.clone();
+            self.smoothed_values(instants, (grid, &named), columns, series, annotations);
         } else {
             self.newest_values(instants, grid, columns, series);
         }
@@ -187,13 +194,13 @@ impl Evaluation<'_> {
     fn smoothed_values(
         &self,
         instants: &Instants,
-        grid: &Grid,
+        (grid, labels): (&Grid, &Labels),
         columns: &mut Columns,
         series: &mut Series,
         annotations: &mut Annotations,
     ) {
         drop_stale(columns);
-        let (metric, at) = (series.labels.metric_name(), instants.position);
+        let (metric, at) = (labels.metric_name(), instants.position);
         let lookback = self.lookback();
         let histogram_times: Vec<Timestamp> =
             columns.histograms.iter().map(|(time, _)| *time).collect();
@@ -248,7 +255,8 @@ impl Evaluation<'_> {
         let until = timing.reference(self.query.start);
         let after = until.saturating_sub(range);
         let (from, to) = self.extended(selector.vector.extension, after, until);
-        let set = self.select(&selector.vector, from, to, SelectionHints::default())?;
+        let selection = selection(&selector.vector, from, to, SelectionHints::default());
+        let set = self.select(&selection)?;
         let mut matrix = Vec::new();
         let (mut columns, mut tally) = (Columns::default(), self.meter.tally());
         for index in 0..set.len() {
@@ -343,6 +351,25 @@ impl Evaluation<'_> {
     }
 }
 
+/// The series of `selector`, after one time and until another.
+pub(super) fn selection(
+    selector: &VectorSelector,
+    after: i64,
+    until: i64,
+    hints: SelectionHints,
+) -> Selection {
+    let start = Timestamp::from_millis(after.saturating_add(1));
+    let range = TimeRange::new(start, Timestamp::from_millis(until));
+    Selection { range, matchers: selector.matchers.clone(), hints }
+}
+
+/// The name that `selector` asks for outright.
+pub(super) fn metric(selector: &VectorSelector) -> Labels {
+    let named = |m: &&Matcher| m.name() == METRIC_NAME && m.op() == MatchOp::Equal;
+    let name = selector.matchers.iter().find(named).filter(|name| !name.value().is_empty());
+    Labels::from_sorted(name.map(|name| (METRIC_NAME, name.value())))
+}
+
 /// Which samples tell the value at a time, none of them further away than the lookback.
 enum Around {
     /// This one, exactly then or before it with none after.
@@ -421,7 +448,7 @@ fn duration_error(expr: &DurationExpr, message: &str) -> EvalError {
 
 /// Range selectors do not see staleness markers.
 pub(super) fn drop_stale(columns: &mut Columns) {
-    let Columns { timestamps, values, histograms, starts, histogram_starts } = columns;
+    let Columns { timestamps, values, histograms, starts, histogram_starts, spare: _ } = columns;
     if values.iter().any(|value| is_stale(*value)) {
         let fresh: Vec<bool> = values.iter().map(|value| !is_stale(*value)).collect();
         retain(timestamps, &fresh);

@@ -8,9 +8,11 @@
 
 use std::ops::Range;
 
-use storage::Columns;
+use model::Labels;
+use storage::{Columns, Grouping, QueryError, Selection, SeriesGroups, SeriesSet};
 
 use super::column::Column;
+use super::memory::{Held, labels_bytes};
 use super::meter::Tally;
 use super::selector::{Instants, Yields};
 use super::window::Windows;
@@ -26,8 +28,42 @@ pub(super) struct Stream<'a> {
     pub(super) source: Source<'a>,
     stages: Vec<Stage<'a>>,
     grid: Grid,
+    /// Series lose their names on the way.
+    renames: bool,
     /// A stage takes the names off series that may have differed only by them.
     may_collide: bool,
+}
+
+/// A stream whose series have been found.
+pub(super) struct Opened<'a> {
+    stream: Stream<'a>,
+    set: Box<dyn SeriesSet>,
+    /// For the groups that the set tells.
+    held: Held,
+}
+
+impl Opened<'_> {
+    /// The labels of the groups that the storage tells series apart by.
+    pub(super) fn group_labels(&self) -> Option<Vec<Labels>> {
+        self.set.groups().map(|groups| groups.labels.clone())
+    }
+}
+
+/// What is found for a stream that asks nothing of the storage.
+struct NoSeries;
+
+impl SeriesSet for NoSeries {
+    fn len(&self) -> usize {
+        0
+    }
+
+    fn labels(&self, _: usize) -> Labels {
+        Labels::empty()
+    }
+
+    fn read(&self, _: usize, _: &mut Columns) -> Result<(), QueryError> {
+        Ok(())
+    }
 }
 
 pub(super) enum Source<'a> {
@@ -69,22 +105,15 @@ pub(super) struct Scratch {
 
 impl<'a> Stream<'a> {
     pub(super) fn new(source: Source<'a>, grid: &Grid) -> Self {
-        let may_collide = match &source {
-            Source::Windows(windows) => windows.may_collide,
-            Source::Instants(_) | Source::Ready(_) => false,
+        let (may_collide, renames) = match &source {
+            Source::Windows(windows) => (windows.may_collide, !windows.keeps_name()),
+            Source::Instants(_) | Source::Ready(_) => (false, false),
         };
-        Self { source, stages: Vec::new(), grid: *grid, may_collide }
-    }
-
-    fn len(&self) -> usize {
-        match &self.source {
-            Source::Instants(instants) => instants.len(),
-            Source::Windows(windows) => windows.len(),
-            Source::Ready(series) => series.len(),
-        }
+        Self { source, stages: Vec::new(), grid: *grid, renames, may_collide }
     }
 
     fn then(mut self, stage: Stage<'a>, renames: bool) -> Self {
+        self.renames |= renames;
         self.may_collide |= renames && !self.source.names_are_equal();
         self.stages.push(stage);
         self
@@ -92,6 +121,33 @@ impl<'a> Stream<'a> {
 }
 
 impl Source<'_> {
+    /// What is to be asked of the storage.
+    fn selection(&self) -> Option<&Selection> {
+        match self {
+            Self::Instants(instants) => Some(&instants.selection),
+            Self::Windows(windows) => windows.selection(),
+            Self::Ready(_) => None,
+        }
+    }
+
+    /// What the series of a group have in common, of one metric, by which annotations name them.
+    fn metric(&self) -> Option<&Labels> {
+        match self {
+            Self::Instants(instants) => Some(&instants.metric),
+            Self::Windows(windows) => windows.metric(),
+            Self::Ready(_) => None,
+        }
+    }
+
+    /// How many series are there already.
+    fn computed(&self) -> usize {
+        match self {
+            Self::Instants(_) => 0,
+            Self::Windows(windows) => windows.len(),
+            Self::Ready(series) => series.len(),
+        }
+    }
+
     /// Whether no two series differ by what [`labels::without_metadata`] takes off.
     fn names_are_equal(&self) -> bool {
         match self {
@@ -272,44 +328,93 @@ impl Evaluation<'_> {
         new: impl Fn() -> S + Sync,
         visit: impl Fn(&mut S, &mut Series) -> Evaluated<()> + Sync,
     ) -> Evaluated<Vec<S>> {
+        let opened = self.opened(stream, None)?;
+        self.fold_opened(opened, new, |state, series, _| visit(state, series))
+    }
+
+    /// Asks the storage for the series of `stream`; where it can, by the groups of `grouping`.
+    pub(super) fn opened<'e>(
+        &self,
+        stream: Stream<'e>,
+        grouping: Option<Grouping>,
+    ) -> Evaluated<Opened<'e>> {
         let stream = self.without_collisions(stream)?;
+        let Some(selection) = stream.source.selection() else {
+            let held = Held::default();
+            return Ok(Opened { stream, set: Box::new(NoSeries), held });
+        };
+        let tells = stream.source.names_are_equal() && !self.options.delayed_name_removal;
+        let grouping = grouping.filter(|_| tells);
+        let grouping =
+            grouping.and_then(|grouping| labels::before_renaming(grouping, stream.renames));
+        let set = match grouping {
+            None => self.select(selection)?,
+            Some(grouping) => {
+                let mut selection = selection.clone();
+                selection.hints.grouping = Some(grouping);
+                selection.hints.only_groups = true;
+                self.select(&selection)?
+            }
+        };
+        let mut held = Held::default();
+        if let Some(SeriesGroups { labels, of }) = set.groups() {
+            let labels = labels.iter().map(|labels| labels_bytes(labels) + size_of::<Labels>());
+            let bytes = labels.sum::<usize>() + size_of_val(&**of);
+            self.hold(Held { samples: 0, bytes }, &mut held)?;
+        }
+        Ok(Opened { stream, set, held })
+    }
+
+    /// As [`Evaluation::fold`]; `visit` is told the group of each series, where the storage told it.
+    pub(super) fn fold_opened<S: Send>(
+        &self,
+        Opened { stream, set, held }: Opened<'_>,
+        new: impl Fn() -> S + Sync,
+        visit: impl Fn(&mut S, &mut Series, Option<u32>) -> Evaluated<()> + Sync,
+    ) -> Evaluated<Vec<S>> {
         let (stages, grid) = (&stream.stages, &stream.grid);
-        let count = stream.len();
+        let count = set.len().max(stream.source.computed());
         if let Source::Ready(ready) = stream.source {
             let (mut state, mut annotations) = (new(), Annotations::default());
             for mut series in ready {
                 self.limits.check()?;
                 self.release_one(&series);
-                self.apply(stages, &mut series, &mut annotations);
+                self.apply(stages, &mut series, true, &mut annotations);
                 if !series.column.is_empty() {
-                    visit(&mut state, &mut series)?;
+                    visit(&mut state, &mut series, None)?;
                 }
             }
             self.annotate(|all| all.merge(annotations));
             return Ok(vec![state]);
         }
-        let source = &stream.source;
+        let (source, set) = (&stream.source, &*set);
+        let groups = set.groups();
         let work = |part: Range<usize>| -> Evaluated<S> {
             let tally = self.meter.tally();
             let (mut state, mut scratch) = (new(), Scratch { tally, ..Scratch::default() });
             self.limits.charge_bytes(grid.count * size_of::<f64>())?;
             let mut series = Series::default();
+            if let (Some(metric), Some(_), false) = (source.metric(), groups, stream.renames) {
+                series.labels = metric.clone();
+            }
             for index in part {
                 self.limits.check()?;
                 series.column.reset(grid.count);
                 match source {
                     Source::Instants(instants) => {
-                        self.read_instants(instants, grid, index, &mut series, &mut scratch)?;
+                        let source = (instants, set);
+                        self.read_instants(source, grid, index, &mut series, &mut scratch)?;
                         scratch.tally.instants(&series.column);
                     }
                     Source::Windows(windows) => {
-                        self.read_windows(windows, grid, index, &mut series, &mut scratch)?;
+                        let source = (windows, set);
+                        self.read_windows(source, grid, index, &mut series, &mut scratch)?;
                     }
                     Source::Ready(_) => unreachable!("handled above"),
                 }
-                self.apply(stages, &mut series, &mut scratch.annotations);
+                self.apply(stages, &mut series, groups.is_none(), &mut scratch.annotations);
                 if !series.column.is_empty() {
-                    visit(&mut state, &mut series)?;
+                    visit(&mut state, &mut series, groups.map(|groups| groups.of[index]))?;
                 }
             }
             self.annotate(|all| all.merge(scratch.annotations));
@@ -318,7 +423,9 @@ impl Evaluation<'_> {
             Ok(state)
         };
         let threads = (count / SERIES_PER_THREAD).clamp(1, self.options.threads.get());
-        in_parallel(count, threads, work)
+        let states = in_parallel(count, threads, work)?;
+        self.release_held(held);
+        Ok(states)
     }
 
     /// Where stages make series equal, they must be merged before anyone else sees them.
@@ -335,7 +442,7 @@ impl Evaluation<'_> {
         let mut annotations = Annotations::default();
         for series in &mut series {
             self.limits.check()?;
-            self.apply(&stages, series, &mut annotations);
+            self.apply(&stages, series, true, &mut annotations);
         }
         self.annotate(|all| all.merge(annotations));
         Ok(Stream::new(Source::Ready(self.merged(series)?), &grid))
@@ -349,7 +456,14 @@ impl Evaluation<'_> {
         }
     }
 
-    fn apply(&self, stages: &[Stage<'_>], series: &mut Series, annotations: &mut Annotations) {
+    /// `has_labels`: nobody needs to take the name off a series that comes without labels.
+    fn apply(
+        &self,
+        stages: &[Stage<'_>],
+        series: &mut Series,
+        has_labels: bool,
+        annotations: &mut Annotations,
+    ) {
         for stage in stages {
             let Series { labels, drop_name, column, .. } = series;
             let renames = match stage {
@@ -384,7 +498,7 @@ impl Evaluation<'_> {
                     op.changes_metric() || *returns_bool
                 }
             };
-            if renames {
+            if renames && has_labels {
                 let (renamed, late) = self.renamed(std::mem::take(labels));
                 *labels = renamed;
                 *drop_name |= late;

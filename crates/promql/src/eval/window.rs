@@ -8,11 +8,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{FloatHistogram, Labels, Timestamp};
-use storage::{Columns, SelectionHints, SeriesSet};
+use storage::{Columns, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
 use super::memory::Held;
-use super::selector::{Timing, drop_stale, resolve_reset_hints};
+use super::selector::{Timing, drop_stale, metric, resolve_reset_hints, selection};
 use super::stream::Scratch;
 use super::{Evaluated, Evaluation, Grid, Series, counters, over_time};
 use crate::annotations::Annotations;
@@ -23,7 +23,7 @@ use crate::position::Position;
 /// Bounds are looked at before every series, and this often within one.
 const STEPS_BETWEEN_CHECKS: usize = 64;
 
-/// A call of a range function, its series found.
+/// A call of a range function.
 pub(super) struct Windows<'a> {
     function: &'static Function,
     call: &'a Call,
@@ -39,7 +39,8 @@ pub(super) struct Windows<'a> {
 }
 
 enum Data {
-    Stored(Box<dyn SeriesSet>),
+    /// With the metric alone, as in [`super::selector::Instants`].
+    Stored(Selection, Labels),
     Computed(Vec<Computed>),
 }
 
@@ -52,11 +53,30 @@ pub(super) struct Computed {
 }
 
 impl Windows<'_> {
+    /// How many series there are, if they are computed already.
     pub(super) fn len(&self) -> usize {
         match &self.data {
-            Data::Stored(set) => set.len(),
+            Data::Stored(..) => 0,
             Data::Computed(series) => series.len(),
         }
+    }
+
+    pub(super) const fn metric(&self) -> Option<&Labels> {
+        match &self.data {
+            Data::Stored(_, metric) => Some(metric),
+            Data::Computed(_) => None,
+        }
+    }
+
+    pub(super) const fn selection(&self) -> Option<&Selection> {
+        match &self.data {
+            Data::Stored(selection, _) => Some(selection),
+            Data::Computed(_) => None,
+        }
+    }
+
+    pub(super) fn keeps_name(&self) -> bool {
+        self.function.keeps_name()
     }
 }
 
@@ -154,10 +174,11 @@ impl Evaluation<'_> {
                 function.accepts(extension)?;
                 let timing = self.timing(&selector.vector.time)?;
                 let range = self.positive_millis(&selector.range)?;
-                let set =
-                    self.ranges(&selector.vector, function, grid, &timing, (range, extension))?;
+                let selection =
+                    self.ranges(&selector.vector, function, grid, &timing, (range, extension));
                 let names_are_equal = self.names_are_equal(&selector.vector);
-                let (data, may_collide) = (Data::Stored(set), !keeps_name && !names_are_equal);
+                let data = Data::Stored(selection, metric(&selector.vector));
+                let may_collide = !keeps_name && !names_are_equal;
                 Windows {
                     function,
                     call,
@@ -171,18 +192,22 @@ impl Evaluation<'_> {
                     may_collide,
                 }
             }
-            Expr::Subquery(subquery) => Windows {
-                function,
-                call,
-                data: Data::Computed(self.meter.apart(|| self.subquery(subquery, grid))?.0),
-                timing: self.timing(&subquery.time)?,
-                range: self.positive_millis(&subquery.range)?,
-                extension: Extension::None,
-                parameters,
-                resolve_hints: false,
-                names_are_equal: false,
-                may_collide: !keeps_name,
-            },
+            Expr::Subquery(subquery) => {
+                let data = Data::Computed(self.meter.apart(|| self.subquery(subquery, grid))?.0);
+                let range = self.positive_millis(&subquery.range)?;
+                Windows {
+                    function,
+                    call,
+                    data,
+                    timing: self.timing(&subquery.time)?,
+                    range,
+                    extension: Extension::None,
+                    parameters,
+                    resolve_hints: false,
+                    names_are_equal: false,
+                    may_collide: !keeps_name,
+                }
+            }
             other => unreachable!("no range vector: {other}"),
         };
         Ok(Some(windows))
@@ -195,7 +220,7 @@ impl Evaluation<'_> {
         grid: &Grid,
         timing: &Timing,
         (range, extension): (i64, Extension),
-    ) -> Evaluated<Box<dyn SeriesSet>> {
+    ) -> Selection {
         let after = timing.reference(grid.start).saturating_sub(range);
         let (after, until) = self.extended(extension, after, timing.reference(grid.end()));
         let hints = SelectionHints {
@@ -203,22 +228,25 @@ impl Evaluation<'_> {
             step: grid.step(),
             window: Some(Duration::from_millis(range.unsigned_abs())),
             grouping: self.contexts.of(selector).grouping,
+            only_groups: false,
         };
-        self.select(selector, after, until, hints)
+        selection(selector, after, until, hints)
     }
 
     /// Fills in the series at `index`.
     pub(super) fn read_windows(
         &self,
-        windows: &Windows<'_>,
+        (windows, set): (&Windows<'_>, &dyn SeriesSet),
         grid: &Grid,
         index: usize,
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
         let Scratch { columns, annotations, resets, tally, charged, checked_metric } = scratch;
+        let is_grouped = set.groups().is_some();
+        let own_labels;
         let labels = match &windows.data {
-            Data::Stored(set) => {
+            Data::Stored(_, metric) => {
                 columns.clear();
                 set.read(index, columns)?;
                 drop_stale(columns);
@@ -226,12 +254,17 @@ impl Evaluation<'_> {
                     resolve_reset_hints(columns);
                 }
                 series.drop_name = false;
-                set.labels(index)
+                if is_grouped {
+                    metric
+                } else {
+                    own_labels = set.labels(index);
+                    &own_labels
+                }
             }
             Data::Computed(computed) => {
                 columns.clone_from(&computed[index].columns);
                 series.drop_name = computed[index].drop_name;
-                computed[index].labels.clone()
+                &computed[index].labels
             }
         };
         let size = columns.len() + columns.histograms.len();
@@ -246,19 +279,22 @@ impl Evaluation<'_> {
             };
             resets.extend((1..columns.len()).filter(is_reset));
         }
-        self.slide(windows, grid, (columns, resets, &labels), series, annotations)?;
+        self.slide(windows, grid, (columns, resets, labels), series, annotations)?;
         self.limits.release(size);
         let by_type = self.options.type_and_unit_labels;
         if windows.function.counts_resets() && (by_type || labels.metric_name() != checked_metric) {
-            let told = self.warn_of_non_counter(windows, &labels, series, annotations);
+            let told = self.warn_of_non_counter(windows, labels, series, annotations);
             if told {
                 labels.metric_name().clone_into(checked_metric);
             }
         }
+        if is_grouped {
+            return Ok(());
+        }
         if windows.function.keeps_name() {
-            series.labels = labels;
+            series.labels = labels.clone();
         } else {
-            let (renamed, late) = self.renamed(labels);
+            let (renamed, late) = self.renamed(labels.clone());
             series.labels = renamed;
             series.drop_name |= late;
         }

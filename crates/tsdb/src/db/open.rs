@@ -63,7 +63,7 @@ impl Db {
             log_dir,
             late_log_dir,
             metrics,
-            head,
+            head: Arc::new(head),
             blocks,
             log_end: Mutex::new(log_end),
             holds: Mutex::default(),

@@ -5,14 +5,19 @@ use parking_lot::RwLockReadGuard;
 use roaring::RoaringBitmap;
 use storage::{Columns, LabelQuery, Query, QueryError, Selection, SeriesSet};
 
+use super::grouped::GroupedSet;
 use super::merged::MergedSet;
 use super::{Db, read};
 use crate::block::Block;
 use crate::head::exemplars;
 use crate::head::index::Index;
+use crate::head::readers::Reader;
 
 impl Query for Db {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError> {
+        if let Some(set) = self.select_groups(selection) {
+            return Ok(Box::new(set));
+        }
         let head = read::select(&self.head, selection);
         let blocks = self.blocks.overlapping(selection.range);
         if blocks.is_empty() {
@@ -95,6 +100,15 @@ impl Db {
     fn index_if_free(&self, range: TimeRange) -> Option<RwLockReadGuard<'_, Index>> {
         let has_blocks = self.blocks.range().is_some_and(|blocks| blocks.overlaps(&range));
         if has_blocks { None } else { self.head.index.try_read() }
+    }
+
+    /// The series by their groups, if nothing else is asked and all that is asked is in the head.
+    fn select_groups(&self, selection: &Selection) -> Option<GroupedSet> {
+        let hints = &selection.hints;
+        let grouping = hints.grouping.as_ref().filter(|_| hints.only_groups)?;
+        let reader = Reader::begin(&self.head); // before blocks are listed: READERS-1
+        let is_in_head = self.blocks.overlapping(selection.range).is_empty();
+        is_in_head.then(|| GroupedSet::new(reader, selection, grouping))
     }
 
     fn head_overlaps(&self, range: TimeRange) -> bool {

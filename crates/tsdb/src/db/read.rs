@@ -17,19 +17,25 @@ use crate::head::{Head, Place, Slot};
 /// New series, which wait for the index, get their turn after the labels of so many have been copied.
 const LABELLED_AT_ONCE: usize = 4096;
 
-/// A consistent cut of some series (QUERY-1). Full chunks are shared with the head; of open chunks
-/// it has a copy, which later appends do not change.
+/// A consistent cut of some series (QUERY-1).
 #[derive(Debug)]
 pub(crate) struct HeadSet {
-    range: TimeRange,
+    cuts: Cuts,
     labels: SelectedLabels,
     series: Vec<(LabelList, CutSeries)>,
+}
+
+/// What was taken of series. Full chunks are shared with the head; of open chunks it has a copy, which
+/// later appends do not change.
+#[derive(Debug)]
+pub(super) struct Cuts {
+    range: TimeRange,
     full: Vec<FullChunk>,
-    open: Vec<u8>,
+    pub(super) open: Vec<u8>,
 }
 
 #[derive(Debug)]
-struct CutSeries {
+pub(super) struct CutSeries {
     /// In order: no later than what was visible.
     range: TimeRange,
     full: Range<usize>,
@@ -48,17 +54,17 @@ struct Late {
 pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
     let snapshot = head.snapshots.begin();
     let mut picked = Vec::new();
-    let mut set = HeadSet::new(selection.range);
+    let mut cuts = Cuts::new(selection.range, Vec::new());
     for place in places(head, selection) {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
-        if let Some(cut) = set.cut(series, series.visible_at(snapshot.cut)) {
+        if let Some(cut) = cuts.cut(series, series.visible_at(snapshot.cut)) {
             picked.push((place, cut));
         }
     }
     drop(snapshot);
-    (set.labels, set.series) = labelled(head, picked);
-    set
+    let (labels, series) = labelled(head, picked);
+    HeadSet { cuts, labels, series }
 }
 
 /// The newest sample of each series, where it lies in the range: most are at hand undecoded.
@@ -68,7 +74,7 @@ pub(super) fn latest(
 ) -> Result<Vec<(Labels, Sample)>, QueryError> {
     let snapshot = head.snapshots.begin();
     let mut found = Vec::new();
-    let mut set = HeadSet::new(selection.range);
+    let mut cuts = Cuts::new(selection.range, Vec::new());
     let mut columns = Columns::default();
     for place in places(head, selection) {
         let shard = head.shard_of(place);
@@ -84,15 +90,15 @@ pub(super) fn latest(
             if let SampleValue::Float(value) = value {
                 found.push((place, Sample { timestamp, value }));
             }
-        } else if let Some(cut) = set.cut(series, visible) {
+        } else if let Some(cut) = cuts.cut(series, visible) {
             drop(shard);
             columns.clear();
-            set.read_series(&cut, &mut columns).map_err(|BadChunk| {
+            cuts.read(&cut, &mut columns).map_err(|BadChunk| {
                 corrupt(&head.index.read().labels(place).unwrap_or_default())
             })?;
             found.extend(newest_float(&columns).map(|newest| (place, newest)));
-            set.full.clear();
-            set.open.clear();
+            cuts.full.clear();
+            cuts.open.clear();
         }
     }
     drop(snapshot);
@@ -119,19 +125,14 @@ fn labelled<T>(head: &Head, picked: Vec<(Place, T)>) -> (SelectedLabels, Vec<(La
     (labels, labelled)
 }
 
-impl HeadSet {
-    fn new(range: TimeRange) -> Self {
-        Self {
-            range,
-            labels: SelectedLabels::default(),
-            series: Vec::new(),
-            full: Vec::new(),
-            open: Vec::new(),
-        }
+impl Cuts {
+    /// `open`: room for copies.
+    pub(super) const fn new(range: TimeRange, open: Vec<u8>) -> Self {
+        Self { range, full: Vec::new(), open }
     }
 
     /// What is visible of `series` in the range; `None` where nothing is.
-    fn cut(&mut self, series: &Series, visible: Visible) -> Option<CutSeries> {
+    pub(super) fn cut(&mut self, series: &Series, visible: Visible) -> Option<CutSeries> {
         let start = self.range.start;
         let end = visible.newest.min(self.range.end);
         let (full_start, open_start) = (self.full.len(), self.open.len());
@@ -160,7 +161,7 @@ impl HeadSet {
         (!is_empty).then_some(cut)
     }
 
-    fn read_series(&self, series: &CutSeries, columns: &mut Columns) -> Result<(), BadChunk> {
+    pub(super) fn read(&self, series: &CutSeries, columns: &mut Columns) -> Result<(), BadChunk> {
         if series.late.is_some() {
             put_points(self.points(series)?, columns);
             return Ok(());
@@ -195,10 +196,13 @@ impl HeadSet {
         }
         Ok(merge(runs))
     }
+}
 
+impl HeadSet {
     /// What [`SeriesSet::read`] gives, as points.
     pub(crate) fn read_points(&self, index: usize) -> Result<Vec<Point>, QueryError> {
-        self.points(&self.series[index].1).map_err(|BadChunk| corrupt(&self.labels(index)))
+        let series = &self.series[index].1;
+        self.cuts.points(series).map_err(|BadChunk| corrupt(&self.labels(index)))
     }
 }
 
@@ -217,12 +221,12 @@ impl SeriesSet for HeadSet {
     }
 
     fn read(&self, index: usize, columns: &mut Columns) -> Result<(), QueryError> {
-        self.read_series(&self.series[index].1, columns)
-            .map_err(|BadChunk| corrupt(&self.labels(index)))
+        let series = &self.series[index].1;
+        self.cuts.read(series, columns).map_err(|BadChunk| corrupt(&self.labels(index)))
     }
 }
 
-fn corrupt(labels: &Labels) -> QueryError {
+pub(super) fn corrupt(labels: &Labels) -> QueryError {
     QueryError::Corrupt {
         place: format!("a chunk of {labels} in the head"),
         reason: "it does not decode".to_owned(),

@@ -23,6 +23,8 @@ mod delete;
 mod durable;
 #[path = "tests/exemplars.rs"]
 mod exemplars;
+#[path = "tests/grouped.rs"]
+mod grouped;
 #[path = "tests/histograms.rs"]
 mod histograms;
 #[path = "tests/late.rs"]

@@ -24,6 +24,8 @@ use numbers::Numbers;
 pub(crate) use saved::{LoadedPairs, LoadedSeries};
 pub(crate) use selected::{LabelList, SelectedLabels};
 
+#[path = "index/groups.rs"]
+mod groups;
 #[path = "index/numbers.rs"]
 mod numbers;
 #[path = "index/saved.rs"]
@@ -197,7 +199,7 @@ impl Index {
     }
 
     pub(crate) fn labels(&self, place: Place) -> Option<Labels> {
-        Some(self.labels_of(self.entry(place)?))
+        Some(self.labels_of(&self.entry(place)?.labels))
     }
 
     /// As [`Index::labels`], without a copy.
@@ -205,7 +207,7 @@ impl Index {
         &self,
         place: Place,
     ) -> Option<impl Iterator<Item = (&str, &str)> + Clone> {
-        Some(self.pairs_of(self.entry(place)?))
+        Some(self.pairs_of(&self.entry(place)?.labels))
     }
 
     /// By the labels' order.
@@ -274,15 +276,15 @@ impl Index {
         (entry.generation == place.generation && !entry.labels.is_empty()).then_some(entry)
     }
 
-    fn labels_of(&self, entry: &Entry) -> Labels {
-        Labels::from_sorted(self.pairs_of(entry))
+    fn labels_of(&self, list: &[PairId]) -> Labels {
+        Labels::from_sorted(self.pairs_of(list))
     }
 
     fn pairs_of<'a>(
         &'a self,
-        entry: &'a Entry,
+        list: &'a [PairId],
     ) -> impl Iterator<Item = (&'a str, &'a str)> + Clone {
-        entry.labels.iter().map(|&pair| {
+        list.iter().map(|&pair| {
             let pair = self.pairs.get(pair);
             (&*self.names.get(pair.name).text, &*pair.value)
         })
@@ -382,7 +384,7 @@ impl Index {
     /// been forwarded.
     pub(crate) fn depart(&mut self, place: Place, until: LogPosition) {
         let Some(entry) = self.entry(place) else { return };
-        let (labels, number) = (self.labels_of(entry), entry.number);
+        let (labels, number) = (self.labels_of(&entry.labels), entry.number);
         self.numbers.depart(number, place.slot, &labels, until);
     }
 

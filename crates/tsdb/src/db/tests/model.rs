@@ -10,7 +10,7 @@ use ::model::{Histogram, Labels, Matcher, Point, STALE_NAN, SampleValue, TimeRan
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use storage::{Admin, Append, Columns, Query, RejectReason, Selection};
+use storage::{Admin, Append, Columns, Grouping, Query, RejectReason, Selection};
 
 use super::{Db, MINUTE, Options, fresh, labels, open};
 
@@ -146,7 +146,20 @@ impl Map {
 }
 
 fn contents(db: &Db) -> BTreeMap<Labels, Vec<Point>> {
-    let set = db.select(&Selection::new(TimeRange::ALL, Vec::new())).unwrap();
+    read(db, &Selection::new(TimeRange::ALL, Vec::new()))
+}
+
+/// By groups of one series each.
+fn grouped_contents(db: &Db) -> BTreeMap<Labels, Vec<Point>> {
+    let mut selection = Selection::new(TimeRange::ALL, Vec::new());
+    let names = ["__name__", "series"].map(str::to_owned);
+    selection.hints.grouping = Some(Grouping::By(names.into()));
+    selection.hints.only_groups = true;
+    read(db, &selection)
+}
+
+fn read(db: &Db, selection: &Selection) -> BTreeMap<Labels, Vec<Point>> {
+    let set = db.select(selection).unwrap();
     let read = |index| {
         let mut columns = Columns::default();
         set.read(index, &mut columns).unwrap();
@@ -248,6 +261,7 @@ proptest! {
                 Step::Maintain => db.maintain().unwrap(),
             }
             prop_assert_eq!(contents(&db), map.contents());
+            prop_assert_eq!(grouped_contents(&db), map.contents());
         }
         drop(db);
         prop_assert_eq!(contents(&open(&options)), map.contents());
