@@ -35,6 +35,7 @@ mod result;
 mod scalar;
 mod selector;
 mod shared;
+mod sliding;
 mod sort;
 mod stream;
 mod subquery;

@@ -339,7 +339,22 @@ pub(super) struct Taken<'a> {
 impl Window<'_> {
     /// Samples of both kinds in order of time.
     pub(super) fn samples(&self) -> impl Iterator<Item = Taken<'_>> {
-        let (mut float, mut histogram) = (0, 0);
+        self.samples_from(0, 0)
+    }
+
+    /// The last two samples of both kinds, and maybe some before.
+    fn last_samples(&self) -> impl Iterator<Item = Taken<'_>> {
+        self.samples_from(
+            self.times.len().saturating_sub(2),
+            self.histograms.len().saturating_sub(2),
+        )
+    }
+
+    fn samples_from(
+        &self,
+        mut float: usize,
+        mut histogram: usize,
+    ) -> impl Iterator<Item = Taken<'_>> {
         std::iter::from_fn(move || {
             let float_time = self.times.get(float);
             let next = self.histograms.get(histogram);
@@ -360,7 +375,7 @@ impl Window<'_> {
 /// `irate` and `idelta`: from the last two samples alone.
 fn last_two(window: &Window<'_>, notes: &mut Annotations, is_rate: bool) -> Option<Point> {
     let mut pair = [None, None];
-    for sample in window.samples() {
+    for sample in window.last_samples() {
         pair = [pair[1], Some(sample)];
     }
     let [Some(before), Some(after)] = pair else { return None };

@@ -200,15 +200,48 @@ fn extreme(
 }
 
 fn variance(window: &Window<'_>, notes: &mut Annotations, finish: fn(f64) -> f64) -> Option<Point> {
-    let values = floats(window, notes)?;
-    let (mut count, mut mean, mut squares) = (0.0, KahanSum::default(), KahanSum::default());
-    for value in values {
-        count += 1.0;
-        let delta = value - mean.total();
-        mean = mean.plus(delta / count);
-        squares = squares.plus(delta * (value - mean.total()));
+    let values = floats(window, notes)?.iter();
+    let variance = values.fold(Variance::default(), |variance, value| variance.plus(*value));
+    Some(Point::Float(finish(variance.value())))
+}
+
+/// Of values around their mean.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Variance {
+    count: f64,
+    mean: KahanSum,
+    squares: KahanSum,
+}
+
+impl Variance {
+    #[must_use]
+    pub(super) fn plus(self, value: f64) -> Self {
+        let count = self.count + 1.0;
+        let delta = value - self.mean.total();
+        let mean = self.mean.plus(delta / count);
+        Self { count, mean, squares: self.squares.plus(delta * (value - mean.total())) }
     }
-    Some(Point::Float(finish(squares.total() / count)))
+
+    /// Of the values of both; there are some.
+    pub(super) fn and(self, other: Self) -> Self {
+        let count = self.count + other.count;
+        let compensation = other.mean.compensation - self.mean.compensation;
+        let delta = (other.mean.sum - self.mean.sum) + compensation;
+        let between = delta * delta * (self.count * other.count / count);
+        let squares = self.squares.plus(other.squares.sum).plus(other.squares.compensation);
+        let mean = self.mean.plus(delta * (other.count / count));
+        Self { count, mean, squares: squares.plus(between) }
+    }
+
+    pub(super) fn value(self) -> f64 {
+        self.squares.total() / self.count
+    }
+
+    /// Whether the values differ, but by less than a thousandth of what they are.
+    pub(super) fn is_narrow(self) -> bool {
+        let (variance, spread) = (self.value(), self.mean.sum * 1e-3);
+        variance != 0.0 && variance < spread * spread
+    }
 }
 
 fn quantile_of(window: &Window<'_>, notes: &mut Annotations) -> Option<Point> {

@@ -1,8 +1,19 @@
 //! Quantiles of plain values.
 
-/// The `q`-quantile, interpolated between the two values around it. Sorts `values`; NaN is the
-/// smallest value.
+use std::cmp::Ordering;
+
+/// The `q`-quantile, interpolated between the two values around it. Sorts `values`.
 pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    values.sort_unstable_by(compare);
+    quantile_of_sorted(q, values)
+}
+
+/// By value; NaN is the smallest.
+pub(super) fn compare(a: &f64, b: &f64) -> Ordering {
+    a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()))
+}
+
+pub(super) fn quantile_of_sorted(q: f64, values: &[f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
     }
@@ -12,7 +23,6 @@ pub(super) fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if q > 1.0 {
         return f64::INFINITY;
     }
-    values.sort_unstable_by(|a, b| a.partial_cmp(b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan())));
     let last = values.len() - 1;
     let rank = q * last as f64;
     let lower = rank.floor() as usize;

@@ -13,8 +13,9 @@ use storage::{Columns, Selection, SelectionHints, SeriesSet};
 use super::column::Point;
 use super::memory::Held;
 use super::selector::{Timing, drop_stale, metric, resolve_reset_hints, selection};
+use super::sliding::Sliding;
 use super::stream::Scratch;
-use super::{Evaluated, Evaluation, Grid, Series, counters, over_time};
+use super::{Evaluated, Evaluation, Grid, Series, counters, over_time, sliding};
 use crate::annotations::Annotations;
 use crate::ast::{Call, Expr, Extension, VectorSelector};
 use crate::limits::EvalError;
@@ -26,6 +27,8 @@ const STEPS_BETWEEN_CHECKS: usize = 64;
 /// A call of a range function.
 pub(super) struct Windows<'a> {
     function: &'static Function,
+    /// If windows overlap enough.
+    sliding: Option<Sliding>,
     call: &'a Call,
     data: Data,
     timing: Timing,
@@ -168,6 +171,11 @@ impl Evaluation<'_> {
             }
         }
         let keeps_name = function.keeps_name();
+        let overlaps = |range: i64| grid.step > 0 && range / grid.step >= sliding::STEPS_MIN;
+        let sliding = |range, extension| {
+            let overlaps = extension == Extension::None && overlaps(range);
+            Sliding::find(function.name).filter(|_| overlaps)
+        };
         let windows = match ranges.expect("type-checked to have a range vector") {
             Expr::Matrix(selector) => {
                 let extension = selector.vector.extension;
@@ -181,6 +189,7 @@ impl Evaluation<'_> {
                 let may_collide = !keeps_name && !names_are_equal;
                 Windows {
                     function,
+                    sliding: sliding(range, extension),
                     call,
                     data,
                     timing,
@@ -197,6 +206,7 @@ impl Evaluation<'_> {
                 let range = self.positive_millis(&subquery.range)?;
                 Windows {
                     function,
+                    sliding: sliding(range, Extension::None),
                     call,
                     data,
                     timing: self.timing(&subquery.time)?,
@@ -279,7 +289,11 @@ impl Evaluation<'_> {
             };
             resets.extend((1..columns.len()).filter(is_reset));
         }
-        self.slide(windows, grid, (columns, resets, labels), series, annotations)?;
+        let quantiles = windows.parameters.first().map(Vec::as_slice);
+        match windows.sliding.filter(|sliding| sliding.suits(columns, quantiles)) {
+            Some(sliding) => self.slide_on(sliding, windows, grid, columns, series)?,
+            None => self.slide(windows, grid, (columns, resets, labels), series, annotations)?,
+        }
         self.limits.release(size);
         let by_type = self.options.type_and_unit_labels;
         if windows.function.counts_resets() && (by_type || labels.metric_name() != checked_metric) {
@@ -299,6 +313,30 @@ impl Evaluation<'_> {
             series.drop_name |= late;
         }
         Ok(())
+    }
+
+    /// As [`Evaluation::slide`] where that need not look at whole windows.
+    fn slide_on(
+        &self,
+        sliding: Sliding,
+        windows: &Windows<'_>,
+        grid: &Grid,
+        columns: &Columns,
+        series: &mut Series,
+    ) -> Evaluated<()> {
+        let (mut floats, mut outcome) = (0..0, Ok(()));
+        let ranges = grid.times().enumerate().map_while(|(step, now)| {
+            if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1 {
+                outcome = self.limits.check();
+            }
+            let end = windows.timing.reference(now);
+            let start = end.saturating_sub(windows.range);
+            advance(&mut floats, columns.len(), start, end, |at| columns.timestamps[at]);
+            outcome.is_ok().then(|| floats.clone())
+        });
+        let quantiles = windows.parameters.first().map(Vec::as_slice);
+        sliding.run(columns, quantiles, ranges, |step, value| series.column.set_float(step, value));
+        outcome
     }
 
     fn slide(
