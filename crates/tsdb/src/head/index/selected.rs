@@ -12,6 +12,9 @@ use model::Labels;
 use super::{Index, PairId, spread};
 use crate::head::Place;
 
+/// There is room for so many pairs beforehand, if there are as many series.
+const PAIRS_USUAL: usize = 1024;
+
 #[derive(Debug, Default)]
 pub(crate) struct SelectedLabels {
     /// Names and values, one behind the other.
@@ -51,7 +54,7 @@ impl Index {
         labels: &mut SelectedLabels,
         out: &mut Vec<(LabelList, T)>,
     ) {
-        let mut copied: HashTable<(PairId, u32)> = HashTable::new();
+        let mut copied = HashTable::with_capacity(series.size_hint().0.min(PAIRS_USUAL));
         let (mut last, mut last_start): (&[PairId], usize) = (&[], 0);
         for (place, value) in series {
             let Some(entry) = self.entry(place) else { continue };
