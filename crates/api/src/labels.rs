@@ -7,7 +7,7 @@ use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::routing::get;
 use model::Labels;
-use storage::{LabelQuery, Selection, SeriesSet};
+use storage::{LabelQuery, SamplesNeeded, Selection, SelectionHints, SeriesSet};
 
 use crate::endpoint::{Api, Call, answer_weighed};
 use crate::error::ApiError;
@@ -78,7 +78,8 @@ fn series(call: &Call<'_>) -> Result<Reply, ApiError> {
         call.form.matcher_sets().map_err(|reason| ApiError::parameter("match[]", reason))?;
     let mut sets = Vec::with_capacity(matcher_sets.len());
     for matchers in matcher_sets {
-        sets.push(call.state.query.select(&Selection::new(range, matchers))?);
+        let hints = SelectionHints { samples: SamplesNeeded::None, ..SelectionHints::default() };
+        sets.push(call.state.query.select(&Selection { range, matchers, hints })?);
     }
     let sets: Arc<[_]> = sets.into();
     let limit = limit.unwrap_or(usize::MAX);

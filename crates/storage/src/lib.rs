@@ -18,5 +18,6 @@ pub use append::{
 };
 pub use memory::Memory;
 pub use query::{
-    Columns, LabelQuery, Query, QueryError, Selection, SelectionHints, SeriesGroups, SeriesSet,
+    Columns, LabelQuery, Query, QueryError, SamplesNeeded, Selection, SelectionHints, SeriesGroups,
+    SeriesSet,
 };

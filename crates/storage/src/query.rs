@@ -95,6 +95,17 @@ pub struct SelectionHints {
     pub grouping: Option<Grouping>,
     /// Of labels nothing is asked but what `grouping` goes by: see [`SeriesSet::groups`].
     pub only_groups: bool,
+    pub samples: SamplesNeeded,
+}
+
+/// Which samples of a series are looked at: the others may be left out.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SamplesNeeded {
+    #[default]
+    All,
+    Newest,
+    /// Only whether there are any.
+    None,
 }
 
 /// Which series a question about labels is about.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use model::histogram::CounterReset;
 use model::{Labels, METRIC_NAME, MatchOp, Matcher, Sample, TimeRange, Timestamp, is_stale};
-use storage::{Columns, Selection, SelectionHints, SeriesSet};
+use storage::{Columns, SamplesNeeded, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
 use super::context::Context;
@@ -81,6 +81,10 @@ impl Evaluation<'_> {
             window: None,
             grouping,
             only_groups: false,
+            samples: match grid.count == 1 && !smoothed && !only_stats {
+                true => SamplesNeeded::Newest,
+                false => SamplesNeeded::All,
+            },
         };
         let selection = selection(selector, after, last, hints);
         let metric = metric(selector);

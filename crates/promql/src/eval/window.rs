@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use model::{FloatHistogram, Labels, Timestamp};
-use storage::{Columns, Selection, SelectionHints, SeriesSet};
+use storage::{Columns, SamplesNeeded, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
 use super::memory::Held;
@@ -239,6 +239,7 @@ impl Evaluation<'_> {
             window: Some(Duration::from_millis(range.unsigned_abs())),
             grouping: self.contexts.of(selector).grouping,
             only_groups: false,
+            samples: SamplesNeeded::All,
         };
         selection(selector, after, until, hints)
     }

@@ -2,7 +2,7 @@
 //! holds little more than their numbers.
 
 use model::TimeRange;
-use storage::{Columns, Grouping, QueryError, Selection, SeriesGroups, SeriesSet};
+use storage::{Columns, Grouping, QueryError, SamplesNeeded, Selection, SeriesGroups, SeriesSet};
 
 use super::read::{Cuts, corrupt};
 use crate::chunk::xor::BadChunk;
@@ -13,6 +13,7 @@ use crate::head::{Place, Slot};
 pub(super) struct GroupedSet {
     reader: Reader,
     range: TimeRange,
+    needed: SamplesNeeded,
     /// The newest commit that shows.
     cut: u64,
     places: Vec<Place>,
@@ -28,7 +29,8 @@ impl GroupedSet {
             let slots: Vec<u32> = index.select(&selection.matchers).iter().collect();
             index.groups(slots.into_iter().map(Slot), grouping)
         };
-        Self { reader, range: selection.range, cut, places, groups }
+        let (range, needed) = (selection.range, selection.hints.samples);
+        Self { reader, range, needed, cut, places, groups }
     }
 }
 
@@ -49,7 +51,7 @@ impl SeriesSet for GroupedSet {
         let (head, place) = (&self.reader.head, self.places[index]);
         let mut open = std::mem::take(&mut columns.spare);
         open.clear();
-        let mut cuts = Cuts::new(self.range, open);
+        let mut cuts = Cuts::new(self.range, self.needed, open);
         let cut = {
             let shard = head.shard_of(place);
             shard.get(place).and_then(|series| cuts.cut(series, series.visible_at(self.cut)))

@@ -4,7 +4,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 use model::{Labels, Point, Sample, SampleValue, TimeRange, Timestamp};
-use storage::{Columns, QueryError, Selection, SeriesSet};
+use storage::{Columns, QueryError, SamplesNeeded, Selection, SeriesSet};
 
 use crate::chunk::merge::merge;
 use crate::chunk::xor::BadChunk;
@@ -30,6 +30,7 @@ pub(crate) struct HeadSet {
 #[derive(Debug)]
 pub(super) struct Cuts {
     range: TimeRange,
+    needed: SamplesNeeded,
     full: Vec<FullChunk>,
     pub(super) open: Vec<u8>,
 }
@@ -38,6 +39,8 @@ pub(super) struct Cuts {
 pub(super) struct CutSeries {
     /// In order: no later than what was visible.
     range: TimeRange,
+    /// The only sample that is looked at, where it was at hand.
+    newest: Option<Sample>,
     full: Range<usize>,
     open: Range<usize>,
     open_encoding: u8,
@@ -54,7 +57,7 @@ struct Late {
 pub(crate) fn select(head: &Head, selection: &Selection) -> HeadSet {
     let snapshot = head.snapshots.begin();
     let mut picked = Vec::new();
-    let mut cuts = Cuts::new(selection.range, Vec::new());
+    let mut cuts = Cuts::new(selection.range, selection.hints.samples, Vec::new());
     for place in places(head, selection) {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
@@ -74,19 +77,13 @@ pub(super) fn latest(
 ) -> Result<Vec<(Labels, Sample)>, QueryError> {
     let snapshot = head.snapshots.begin();
     let mut found = Vec::new();
-    let mut cuts = Cuts::new(selection.range, Vec::new());
+    let mut cuts = Cuts::new(selection.range, SamplesNeeded::All, Vec::new());
     let mut columns = Columns::default();
     for place in places(head, selection) {
         let shard = head.shard_of(place);
         let Some(series) = shard.get(place) else { continue };
         let visible = series.visible_at(snapshot.cut);
-        let is_newest_of_all = series.newest_time() == series.newest_time_of_all();
-        let newest = series.newest().filter(|newest| {
-            is_newest_of_all
-                && selection.range.contains(newest.timestamp)
-                && newest.timestamp <= visible.newest
-        });
-        if let Some(Point { timestamp, value }) = newest {
+        if let Some(Point { timestamp, value }) = newest_of(series, selection.range, visible) {
             if let SampleValue::Float(value) = value {
                 found.push((place, Sample { timestamp, value }));
             }
@@ -104,6 +101,24 @@ pub(super) fn latest(
     drop(snapshot);
     let (labels, found) = labelled(head, found);
     Ok(found.into_iter().map(|(list, sample)| (labels.labels(list), sample)).collect())
+}
+
+/// The newest point of all that `series` has, if it is at hand, visible and in `range`.
+fn newest_of(series: &Series, range: TimeRange, visible: Visible) -> Option<Point> {
+    let newest = series.newest()?;
+    let is_newest_of_all = series.newest_time_of_all() == Some(newest.timestamp);
+    let is_seen = range.contains(newest.timestamp) && newest.timestamp <= visible.newest;
+    (is_newest_of_all && is_seen).then_some(newest)
+}
+
+/// Whether anything visible of `series` may be in `range`, as far as chunks tell.
+fn has_chunks(series: &Series, range: TimeRange, visible: Visible) -> bool {
+    let (start, end) = (range.start, visible.newest.min(range.end));
+    let in_order = (start <= end).then(|| TimeRange::new(start, end));
+    in_order.is_some_and(|in_order| {
+        series.open_chunk(in_order).is_some() || !series.full_chunks(in_order).is_empty()
+    }) || series.late_chunks(range).next().is_some()
+        || series.late_recent(visible, range).next().is_some()
 }
 
 fn places(head: &Head, selection: &Selection) -> Vec<Place> {
@@ -127,12 +142,27 @@ fn labelled<T>(head: &Head, picked: Vec<(Place, T)>) -> (SelectedLabels, Vec<(La
 
 impl Cuts {
     /// `open`: room for copies.
-    pub(super) const fn new(range: TimeRange, open: Vec<u8>) -> Self {
-        Self { range, full: Vec::new(), open }
+    pub(super) const fn new(range: TimeRange, needed: SamplesNeeded, open: Vec<u8>) -> Self {
+        Self { range, needed, full: Vec::new(), open }
     }
 
     /// What is visible of `series` in the range; `None` where nothing is.
     pub(super) fn cut(&mut self, series: &Series, visible: Visible) -> Option<CutSeries> {
+        match self.needed {
+            SamplesNeeded::All => self.cut_all(series, visible),
+            SamplesNeeded::Newest => match newest_of(series, self.range, visible) {
+                Some(Point { timestamp, value: SampleValue::Float(value) }) => {
+                    Some(CutSeries::of(Some(Sample { timestamp, value })))
+                }
+                _ => self.cut_all(series, visible),
+            },
+            SamplesNeeded::None => {
+                has_chunks(series, self.range, visible).then(|| CutSeries::of(None))
+            }
+        }
+    }
+
+    fn cut_all(&mut self, series: &Series, visible: Visible) -> Option<CutSeries> {
         let start = self.range.start;
         let end = visible.newest.min(self.range.end);
         let (full_start, open_start) = (self.full.len(), self.open.len());
@@ -152,6 +182,7 @@ impl Cuts {
         let has_late = !late.chunks.is_empty() || !late.points.is_empty();
         let cut = CutSeries {
             range: range.unwrap_or(self.range),
+            newest: None,
             full: full_start..self.full.len(),
             open: open_start..self.open.len(),
             open_encoding,
@@ -162,6 +193,10 @@ impl Cuts {
     }
 
     pub(super) fn read(&self, series: &CutSeries, columns: &mut Columns) -> Result<(), BadChunk> {
+        if let Some(newest) = series.newest {
+            columns.push(newest);
+            return Ok(());
+        }
         if series.late.is_some() {
             put_points(self.points(series)?, columns);
             return Ok(());
@@ -177,6 +212,9 @@ impl Cuts {
     }
 
     fn points(&self, series: &CutSeries) -> Result<Vec<Point>, BadChunk> {
+        if let Some(Sample { timestamp, value }) = series.newest {
+            return Ok(vec![Point { timestamp, value: SampleValue::Float(value) }]);
+        }
         let mut in_order = Vec::new();
         for chunk in &self.full[series.full.clone()] {
             read_points(chunk.encoding, chunk.bytes(), series.range, &mut in_order)?;
@@ -195,6 +233,20 @@ impl Cuts {
             runs.extend(late.points.iter().map(|point| vec![point.clone()]));
         }
         Ok(merge(runs))
+    }
+}
+
+impl CutSeries {
+    /// Nothing, or nothing but one sample.
+    const fn of(newest: Option<Sample>) -> Self {
+        Self {
+            range: TimeRange::ALL,
+            newest,
+            full: 0..0,
+            open: 0..0,
+            open_encoding: XOR,
+            late: None,
+        }
     }
 }
 

@@ -10,7 +10,7 @@ use ::model::{Histogram, Labels, Matcher, Point, STALE_NAN, SampleValue, TimeRan
 use proptest::collection::vec;
 use proptest::option;
 use proptest::prelude::*;
-use storage::{Admin, Append, Columns, Grouping, Query, RejectReason, Selection};
+use storage::{Admin, Append, Columns, Grouping, Query, RejectReason, SamplesNeeded, Selection};
 
 use super::{Db, MINUTE, Options, fresh, labels, open};
 
@@ -143,10 +143,36 @@ impl Map {
         };
         series.map(|(name, series)| (labels(name), series.iter().map(as_read).collect())).collect()
     }
+
+    fn newest(&self, end: i64) -> BTreeMap<Labels, Point> {
+        let newest = |(labels, points): (Labels, Vec<Point>)| {
+            let until_end = points.into_iter().take_while(|p| p.timestamp.as_millis() <= end);
+            Some((labels, until_end.last()?))
+        };
+        self.contents().into_iter().filter_map(newest).collect()
+    }
 }
 
 fn contents(db: &Db) -> BTreeMap<Labels, Vec<Point>> {
     read(db, &Selection::new(TimeRange::ALL, Vec::new()))
+}
+
+/// The series until `end`, by whoever looks at these samples.
+fn names(db: &Db, end: i64, samples: SamplesNeeded) -> Vec<Labels> {
+    let range = TimeRange::new(Timestamp::MIN, Timestamp::from_millis(end));
+    let mut selection = Selection::new(range, Vec::new());
+    selection.hints.samples = samples;
+    let set = db.select(&selection).unwrap();
+    (0..set.len()).map(|index| set.labels(index)).collect()
+}
+
+/// The newest point until `end` of each series, asked for as such.
+fn newest(db: &Db, end: i64) -> BTreeMap<Labels, Point> {
+    let range = TimeRange::new(Timestamp::MIN, Timestamp::from_millis(end));
+    let mut selection = Selection::new(range, Vec::new());
+    selection.hints.samples = SamplesNeeded::Newest;
+    let newest = |(labels, points): (Labels, Vec<Point>)| Some((labels, points.last()?.clone()));
+    read(db, &selection).into_iter().filter_map(newest).collect()
 }
 
 /// By groups of one series each.
@@ -262,6 +288,11 @@ proptest! {
             }
             prop_assert_eq!(contents(&db), map.contents());
             prop_assert_eq!(grouped_contents(&db), map.contents());
+            for end in [i64::MAX, (150 + 20 * now as i64) * MINUTE] {
+                prop_assert_eq!(newest(&db, end), map.newest(end));
+                let [all, none] = [SamplesNeeded::All, SamplesNeeded::None];
+                prop_assert_eq!(names(&db, end, none), names(&db, end, all));
+            }
         }
         drop(db);
         prop_assert_eq!(contents(&open(&options)), map.contents());
