@@ -9,6 +9,7 @@
 
 mod admin;
 mod bad_input;
+mod cancel;
 mod differential;
 mod fixture;
 mod grafana;
