@@ -47,7 +47,6 @@ async fn next_gets_its_turn(server: &Server, after: &str) {
     let next = server.get("/api/v1/query?query=1").await;
     let waited = started.elapsed();
     assert_eq!(next.status, 200, "{after}: {next:?}");
-    println!("{waited:?} after {after}");
     assert!(waited < ENDS_WITHIN, "{after}: ended {waited:?} after its client had gone");
 }
 

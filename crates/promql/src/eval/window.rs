@@ -21,8 +21,10 @@ use crate::ast::{Call, Expr, Extension, VectorSelector};
 use crate::limits::EvalError;
 use crate::position::Position;
 
-/// Bounds are looked at before every series, and this often within one.
+/// Bounds are looked at before every series, this often within one, and at every window of more samples
+/// than this.
 const STEPS_BETWEEN_CHECKS: usize = 64;
+const LONG_WINDOW: usize = 4096;
 
 /// A call of a range function.
 pub(super) struct Windows<'a> {
@@ -327,9 +329,7 @@ impl Evaluation<'_> {
     ) -> Evaluated<()> {
         let (mut floats, mut outcome) = (0..0, Ok(()));
         let ranges = grid.times().enumerate().map_while(|(step, now)| {
-            if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1 {
-                outcome = self.limits.check();
-            }
+            outcome = self.check_between_windows(step, floats.len());
             let end = windows.timing.reference(now);
             let start = end.saturating_sub(windows.range);
             advance(&mut floats, columns.len(), start, end, |at| columns.timestamps[at]);
@@ -352,9 +352,7 @@ impl Evaluation<'_> {
         let mut parameters = vec![0.0; windows.parameters.len()];
         let (mut floats, mut histograms, mut falls) = (0..0, 0..0, 0..0);
         for (step, now) in grid.times().enumerate() {
-            if step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1 {
-                self.limits.check()?;
-            }
+            self.check_between_windows(step, floats.len() + histograms.len())?;
             let end = windows.timing.reference(now);
             let start = end.saturating_sub(windows.range);
             let (after, until) = self.extended(windows.extension, start, end);
@@ -393,6 +391,12 @@ impl Evaluation<'_> {
             series.column.set(step, (windows.function.apply)(&window, annotations)?);
         }
         Ok(())
+    }
+
+    /// `length`: of the window that was dealt with last.
+    fn check_between_windows(&self, step: usize, length: usize) -> Evaluated<()> {
+        let is_due = step % STEPS_BETWEEN_CHECKS == STEPS_BETWEEN_CHECKS - 1;
+        if is_due || length > LONG_WINDOW { self.limits.check() } else { Ok(()) }
     }
 
     /// Tells whoever takes the rate of a gauge. False if that could not be judged.
