@@ -1,6 +1,6 @@
 //! How a request becomes an answer: parameters are read, a blocking thread works, the client reads.
 //!
-//! What is certainly done within a millisecond is done by the async thread that read the request: to
+//! What is certainly done soon ([`crate::light`]) is done by the async thread that read the request: to
 //! hand it to another one and back takes longer than most of these do.
 //!
 //! - ENDPOINT-1: no more requests for data are worked on at once than `max_concurrency`; the others
@@ -66,7 +66,7 @@ pub(crate) struct Source {
     pub(crate) path: String,
 }
 
-/// From a request to its data. Runs on a blocking thread.
+/// From a request to its data. Runs on a blocking thread, unless it is light.
 pub(crate) trait Endpoint:
     FnOnce(&Call<'_>) -> Result<Reply, ApiError> + Send + 'static
 {
@@ -112,7 +112,7 @@ pub(crate) async fn answer_in_turn(
     answer_weighed(api, request, |_: &State, _: &Form| false, endpoint).await
 }
 
-/// As [`answer_in_turn`], for requests some of which are certainly done within a millisecond.
+/// As [`answer_in_turn`], for requests some of which are certainly done soon.
 pub(crate) async fn answer_weighed(
     api: Arc<Api>,
     request: Request,

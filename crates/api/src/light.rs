@@ -1,4 +1,5 @@
-//! Which requests are certainly done within a millisecond.
+//! Which requests are done within a millisecond or two even if samples come every second, and so within
+//! a fraction of one where they come every fifteen.
 
 use std::time::Duration;
 
@@ -8,7 +9,7 @@ use crate::State;
 use crate::form::Form;
 use crate::params::parse_duration;
 
-/// Samples that are decoded, looked at and written in that time.
+/// Samples that are decoded, looked at and written in that time: 20 ns each.
 const SAMPLES_MAX: u64 = 1 << 17;
 /// Series whose labels are.
 const SERIES_MAX: u64 = 1 << 10;

@@ -26,8 +26,8 @@ impl Times {
     }
 }
 
-/// No less than the number of samples that `expr` has in memory and looks at, each as often as it does,
-/// if there is one a second; `None` where that is not known at once.
+/// No less than the number of samples that `expr` reads, and than the number that it looks at, each as
+/// often as it does, if there is one a second; `None` where that is not known at once.
 pub fn weight(expr: &Expr, times: Times, lookback: Duration, storage: &dyn Query) -> Option<u64> {
     match expr {
         Expr::Vector(selector) => of_selector(selector, times, lookback, 1, storage),
@@ -60,6 +60,6 @@ fn of_selector(
     let range = TimeRange::new(start, times.end);
     let series = storage.series_at_most(&selector.matchers, range)?;
     let seconds = range.end.millis_since(range.start).unsigned_abs() / 1000;
-    let of_series = seconds.saturating_add(times.count().saturating_mul(looks));
+    let of_series = seconds.saturating_add(1).max(times.count().saturating_mul(looks));
     Some(series.saturating_mul(of_series))
 }

@@ -15,7 +15,7 @@ use model::{Exemplar, FloatHistogram, Labels, Matcher, Metadata, Sample, TimeRan
 use crate::aggregation::{Aggregated, Aggregation, Grouping};
 
 /// Answers selections. Implemented by the database, and by tests; a remote tier can implement it.
-/// Calls may block: keep them off async threads.
+/// Calls may block, but for those that say they do not: keep them off async threads.
 pub trait Query: Send + Sync {
     fn select(&self, selection: &Selection) -> Result<Box<dyn SeriesSet>, QueryError>;
 
