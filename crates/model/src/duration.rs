@@ -22,8 +22,10 @@ pub enum DurationError {
     Empty,
     #[error("not a valid duration string: {0:?}")]
     Invalid(String),
-    #[error("duration out of range: {0:?}")]
-    OutOfRange(String),
+    #[error("unknown unit {unit:?} in duration {text:?}")]
+    UnknownUnit { unit: String, text: String },
+    #[error("duration out of range")]
+    OutOfRange,
 }
 
 pub fn parse(text: &str) -> Result<Duration, DurationError> {
@@ -34,29 +36,29 @@ pub fn parse(text: &str) -> Result<Duration, DurationError> {
         return Ok(Duration::ZERO);
     }
     let invalid = || DurationError::Invalid(text.to_owned());
-    let out_of_range = || DurationError::OutOfRange(text.to_owned());
     let (mut rest, mut total, mut next_unit) = (text, 0u64, 0);
     while !rest.is_empty() {
         let digits = rest.len() - rest.trim_start_matches(|c: char| c.is_ascii_digit()).len();
         let (number, tail) = rest.split_at(digits);
-        if number.is_empty() {
+        let number: u64 = number.parse().map_err(|_| invalid())?;
+        let letters = tail.find(|c: char| c.is_ascii_digit()).unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(letters);
+        let unknown = || DurationError::UnknownUnit { unit: unit.into(), text: text.into() };
+        if unit.is_empty() {
             return Err(invalid());
         }
-        let number: u64 = number.parse().map_err(|_| out_of_range())?;
-        let letters = tail.len() - tail.trim_start_matches(|c: char| c.is_ascii_lowercase()).len();
-        let (unit, tail) = tail.split_at(letters);
-        let position = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(invalid)?;
+        let position = UNITS.iter().position(|(name, _)| *name == unit).ok_or_else(unknown)?;
         if position < next_unit {
             return Err(invalid());
         }
         next_unit = position + 1;
-        let millis = number.checked_mul(UNITS[position].1).ok_or_else(out_of_range)?;
-        total = total.checked_add(millis).ok_or_else(out_of_range)?;
+        let millis = number.checked_mul(UNITS[position].1).ok_or(DurationError::OutOfRange)?;
+        total = total.checked_add(millis).ok_or(DurationError::OutOfRange)?;
         rest = tail;
     }
     // Prometheus counts nanoseconds in an int64; what it refuses, we refuse.
     if total > (i64::MAX / 1_000_000) as u64 {
-        return Err(out_of_range());
+        return Err(DurationError::OutOfRange);
     }
     Ok(Duration::from_millis(total))
 }
@@ -188,6 +190,21 @@ mod tests {
         for text in ["", "1", "1x", "-1m", "1s1m", "1m1m", "1.5h", " 1m", "s", "300000y"] {
             assert!(parse(text).is_err(), "{text:?}");
         }
-        assert_eq!(parse("1s1m"), Err(DurationError::Invalid("1s1m".into())));
+    }
+
+    #[test]
+    fn refusals_say_what_is_wrong() {
+        #[track_caller]
+        fn check(text: &str, expect: &str) {
+            assert_eq!(parse(text).unwrap_err().to_string(), expect, "{text:?}");
+        }
+        check("", "empty duration string");
+        check("soon", "not a valid duration string: \"soon\"");
+        check("15", "not a valid duration string: \"15\"");
+        check("1s1m", "not a valid duration string: \"1s1m\"");
+        check("99999999999999999999s", "not a valid duration string: \"99999999999999999999s\"");
+        check("5y1hs", "unknown unit \"hs\" in duration \"5y1hs\"");
+        check("1.5h", "unknown unit \".\" in duration \"1.5h\"");
+        check("300y", "duration out of range");
     }
 }

@@ -2,11 +2,13 @@
 //!
 //! What a character begins depends on where it stands: inside braces there are no keywords, inside
 //! brackets `:` separates and words are duration functions. The lexer tracks both, so that the
-//! parser needs no feedback into it.
+//! parser needs no feedback into it. The words of its errors, too, depend on that: before the first
+//! number in brackets they speak of a duration expression.
 //!
 //! - LEX-1: tokens cover the query in order, without overlap; the last one is `End` or `Error`.
 //! - Source: Prometheus `promql/parser/lex.go`.
 
+mod number;
 mod token;
 
 use token::keyword;
@@ -45,6 +47,8 @@ pub(crate) fn lex(query: &str) -> (Vec<Token>, Option<LexError>) {
 /// What has been seen since a `[`.
 #[derive(Clone, Copy, Default)]
 struct Brackets {
+    number: bool,
+    /// A number or one of the duration functions.
     duration: bool,
     colon: bool,
 }
@@ -60,12 +64,17 @@ struct Lexer<'a> {
 
 impl Lexer<'_> {
     fn next(&mut self) -> Result<Kind, String> {
-        self.skip_blanks_and_comments();
+        let in_duration = self.brackets.is_some_and(|seen| !seen.number);
+        if in_duration {
+            self.take_while(is_space);
+        } else {
+            self.skip_blanks_and_comments();
+        }
         self.start = self.at;
         if self.braces {
             self.next_in_braces()
-        } else if self.brackets.is_some() {
-            self.next_in_brackets()
+        } else if in_duration {
+            self.next_in_duration()
         } else {
             self.next_outside()
         }
@@ -73,8 +82,9 @@ impl Lexer<'_> {
 
     fn next_outside(&mut self) -> Result<Kind, String> {
         let Some(c) = self.take() else {
-            return match self.parens {
-                0 => Ok(Kind::End),
+            return match (self.parens, self.brackets) {
+                (0, None) => Ok(Kind::End),
+                (0, Some(_)) => Err("unclosed left bracket".into()),
                 _ => Err("unclosed left parenthesis".into()),
             };
         };
@@ -109,13 +119,18 @@ impl Lexer<'_> {
                 self.braces = true;
                 Kind::LeftBrace
             }
+            '[' if self.brackets.is_some() => return Err("unexpected left bracket '['".into()),
             '[' => {
                 self.brackets = Some(Brackets::default());
                 Kind::LeftBracket
             }
+            ']' if self.brackets.take().is_some() => Kind::RightBracket,
             ']' => return Err("unexpected right bracket ']'".into()),
             c if begins_number(c, self.peek()) => return self.number_or_duration(),
-            c if is_alpha(c) || c == ':' => self.word(),
+            c if is_alpha(c) || c == ':' => match self.brackets {
+                Some(seen) => return self.word_in_brackets(c, seen),
+                None => self.word(),
+            },
             c => return Err(format!("unexpected character: {}", rune(Some(c)))),
         })
     }
@@ -150,61 +165,75 @@ impl Lexer<'_> {
         })
     }
 
-    fn next_in_brackets(&mut self) -> Result<Kind, String> {
+    /// In brackets, before the first number.
+    fn next_in_duration(&mut self) -> Result<Kind, String> {
+        const UNEXPECTED: &str = "unexpected character in duration expression";
         let mut seen = self.brackets.unwrap_or_default();
         let Some(c) = self.take() else {
-            return Err(match (self.parens, seen.duration) {
-                (1.., _) => "unclosed left parenthesis".into(),
-                (0, true) => "unclosed left bracket".into(),
-                (0, false) => "unexpected end of input in duration expression".into(),
-            });
+            return Err("unexpected end of input in duration expression".into());
         };
         if let Some(operator) = self.arithmetic(c) {
             return Ok(operator);
         }
-        Ok(match c {
+        match c {
             ']' => {
                 self.brackets = None;
-                Kind::RightBracket
+                Ok(Kind::RightBracket)
+            }
+            ':' if !seen.duration => {
+                self.start = self.at;
+                Err("unexpected colon before duration in duration expression".into())
+            }
+            ':' if seen.colon => {
+                self.start = self.at;
+                Err("unexpected repeated colon in duration expression".into())
             }
             ':' => {
-                if !seen.duration {
-                    let message = "unexpected colon before duration in duration expression";
-                    return Err(message.into());
-                }
-                if seen.colon {
-                    return Err("unexpected repeated colon in duration expression".into());
-                }
                 seen.colon = true;
                 self.brackets = Some(seen);
-                Kind::Colon
+                Ok(Kind::Colon)
             }
-            ',' => Kind::Comma,
-            '(' | ')' => return self.paren(c),
-            '[' => return Err("unexpected left bracket '['".into()),
+            ',' => Ok(Kind::Comma),
+            '(' | ')' => self.paren(c),
             c if begins_number(c, self.peek()) => {
-                seen.duration = true;
-                self.brackets = Some(seen);
-                return self.number_or_duration();
+                self.brackets = Some(Brackets { number: true, duration: true, ..seen });
+                self.number_or_duration()
             }
-            c if is_alpha(c) => match self.word() {
-                kind @ Kind::Keyword(
-                    Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf,
-                ) => {
-                    seen.duration = true;
-                    self.brackets = Some(seen);
-                    kind
+            c if is_alpha(c) => match self.duration_keyword() {
+                Some(keyword) => {
+                    self.brackets = Some(Brackets { duration: true, ..seen });
+                    Ok(Kind::Keyword(keyword))
                 }
-                _ => {
-                    let message = "unexpected character in duration expression";
-                    return Err(format!("{message}: {}", rune(Some(c))));
-                }
+                None => Err(format!("{UNEXPECTED}: {}", rune(Some(c)))),
             },
-            c => {
-                let message = "unexpected character in duration expression";
-                return Err(format!("{message}: {}", rune(Some(c))));
+            c => Err(format!("{UNEXPECTED}: {}", rune(Some(c)))),
+        }
+    }
+
+    /// In brackets, after the first number: `:` or one of the duration functions, of which `c` has
+    /// been taken.
+    fn word_in_brackets(&mut self, c: char, seen: Brackets) -> Result<Kind, String> {
+        match c {
+            ':' if seen.colon => Err("unexpected colon ':'".into()),
+            ':' => {
+                self.brackets = Some(Brackets { colon: true, ..seen });
+                Ok(Kind::Colon)
             }
-        })
+            c => match self.duration_keyword() {
+                Some(keyword) => Ok(Kind::Keyword(keyword)),
+                None => Err(format!("unexpected character: {}, expected ':'", rune(Some(c)))),
+            },
+        }
+    }
+
+    fn duration_keyword(&mut self) -> Option<Keyword> {
+        self.take_while(is_alpha);
+        match keyword(&self.query[self.start..self.at].to_ascii_lowercase()) {
+            Some(Kind::Keyword(
+                keyword @ (Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf),
+            )) => Some(keyword),
+            _ => None,
+        }
     }
 
     fn arithmetic(&self, c: char) -> Option<Kind> {
@@ -225,6 +254,7 @@ impl Lexer<'_> {
             return Ok(Kind::LeftParen);
         }
         if self.parens == 0 {
+            self.start = self.at;
             return Err("unexpected right parenthesis ')'".into());
         }
         self.parens -= 1;
@@ -232,8 +262,7 @@ impl Lexer<'_> {
     }
 
     fn word(&mut self) -> Kind {
-        let in_brackets = self.brackets.is_some();
-        self.take_while(|c| is_alphanumeric(c) || (c == ':' && !in_brackets));
+        self.take_while(|c| is_alphanumeric(c) || c == ':');
         let text = &self.query[self.start..self.at];
         if text.contains(':') {
             return Kind::MetricIdentifier;
@@ -299,74 +328,6 @@ impl Lexer<'_> {
             return Err("escape sequence is an invalid Unicode code point".into());
         }
         Ok(())
-    }
-
-    fn number_or_duration(&mut self) -> Result<Kind, String> {
-        self.at = self.start;
-        if self.number() {
-            return Ok(Kind::Number);
-        }
-        let after_number = self.at;
-        self.at = self.start;
-        if self.duration() {
-            return Ok(Kind::Duration);
-        }
-        self.at = self.at.max(after_number);
-        let text = &self.query[self.start..self.at];
-        Err(format!("bad number or duration syntax: {text:?}"))
-    }
-
-    /// A decimal or hexadecimal number, underscores between digits allowed. Leaves `at` where it
-    /// went wrong.
-    fn number(&mut self) -> bool {
-        let rest = self.rest();
-        let hex = rest.starts_with("0x") || rest.starts_with("0X");
-        if hex {
-            self.at += 2;
-        }
-        let is_digit = |c: char| if hex { c.is_ascii_hexdigit() } else { c.is_ascii_digit() };
-        let (mut dot, mut exponent, mut digits) = (false, false, false);
-        while let Some(c) = self.peek() {
-            let next = self.rest().chars().nth(1);
-            match c {
-                c if is_digit(c) => digits = true,
-                '.' if !hex && !dot && !exponent => dot = true,
-                'e' | 'E' if !hex && !exponent && digits => {
-                    exponent = true;
-                    if matches!(next, Some('+' | '-')) {
-                        self.at += 1;
-                    }
-                    if !self.rest().chars().nth(1).is_some_and(|c| c.is_ascii_digit()) {
-                        self.at += 1;
-                        return false;
-                    }
-                }
-                '_' if (digits || hex) && next.is_some_and(is_digit) => {}
-                _ => break,
-            }
-            self.at += 1;
-        }
-        digits && !self.peek().is_some_and(|c| is_alphanumeric(c) || c == '.')
-    }
-
-    fn duration(&mut self) -> bool {
-        loop {
-            if self.take_while(|c| c.is_ascii_digit()) == 0 {
-                return false;
-            }
-            match self.peek() {
-                Some('s' | 'm' | 'h' | 'd' | 'w' | 'y') => self.at += 1,
-                _ => return false,
-            }
-            if self.peek() == Some('s') {
-                self.at += 1; // of `ms`; other units with an `s` are refused when it is read
-            }
-            match self.peek() {
-                Some(c) if c.is_ascii_digit() => {}
-                Some(c) if is_alphanumeric(c) => return false,
-                _ => return true,
-            }
-        }
     }
 
     fn skip_blanks_and_comments(&mut self) {

@@ -169,7 +169,11 @@ impl<'a> Parser<'a> {
                 Ok(Expr::Paren(Paren { inner, position: position.to(end) }))
             }
             Kind::Aggregate(op) if self.begins_aggregation() => self.aggregate(op),
-            Kind::Identifier | Kind::Keyword(_) if self.next_kind() == Kind::LeftParen => {
+            Kind::Identifier if self.next_kind() == Kind::LeftParen => self.call(),
+            // Some words of the language are functions too, all others are no names of functions.
+            Kind::Keyword(_)
+                if self.next_kind() == Kind::LeftParen && Function::find(self.text()).is_some() =>
+            {
                 self.call()
             }
             Kind::LeftBrace
@@ -195,6 +199,23 @@ impl<'a> Parser<'a> {
                 _ => return Ok(expr),
             }
             self.count_operator()?;
+        }
+    }
+
+    fn begins_expression(&self) -> bool {
+        match self.kind() {
+            Kind::Comma
+            | Kind::Colon
+            | Kind::At
+            | Kind::Equal
+            | Kind::EqualRegex
+            | Kind::NotRegex
+            | Kind::RightParen
+            | Kind::RightBrace
+            | Kind::LeftBracket
+            | Kind::RightBracket => false,
+            Kind::Operator(op) => op.is_set() || matches!(op, BinaryOp::Add | BinaryOp::Sub),
+            _ => true,
         }
     }
 
@@ -298,7 +319,7 @@ impl<'a> Parser<'a> {
             args.push(self.expr(0)?);
             while self.kind() == Kind::Comma {
                 let comma = self.advance().position;
-                if self.kind() == Kind::RightParen {
+                if !self.begins_expression() {
                     let message = "trailing commas not allowed in function call args";
                     return Err(self.error(comma, message));
                 }
@@ -366,8 +387,11 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while !self.taken(Kind::RightParen) {
             labels.push(match self.kind() {
-                Kind::String => self.string()?.value,
-                Kind::Identifier | Kind::Keyword(_) | Kind::Aggregate(_) => self.take_text(),
+                Kind::String => self.grouping_string()?,
+                Kind::Identifier
+                | Kind::MetricIdentifier
+                | Kind::Keyword(_)
+                | Kind::Aggregate(_) => self.take_text(),
                 Kind::Operator(op) if op.is_set() || op == BinaryOp::Atan2 => self.take_text(),
                 Kind::Number if self.text().starts_with(|c: char| c.is_ascii_alphabetic()) => {
                     self.take_text() // `inf` and `nan` are fine names for a label
@@ -379,6 +403,15 @@ impl<'a> Parser<'a> {
             }
         }
         Ok(labels)
+    }
+
+    fn grouping_string(&mut self) -> Parsed<String> {
+        let string = self.string()?;
+        if string.value.is_empty() || !string.is_utf8 {
+            let message = format!("invalid label name for grouping: {:?}", string.value);
+            return Err(self.error(string.position, message));
+        }
+        Ok(string.value)
     }
 
     fn kind(&self) -> Kind {
@@ -458,5 +491,7 @@ impl<'a> Parser<'a> {
     }
 }
 
+#[cfg(test)]
+mod refusals;
 #[cfg(test)]
 mod tests;

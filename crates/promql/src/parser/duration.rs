@@ -3,13 +3,33 @@
 use super::{NESTING_MAX, Parsed, Parser};
 use crate::ast::{BinaryOp, DurationExpr, DurationKind, Span};
 use crate::lexer::{Keyword, Kind};
+use crate::position::ParseError;
 
-const EXPECTED: &str = "number, duration, step(), or range()";
+/// Prometheus counts nanoseconds in 64 bits.
+const SECONDS_MAX: f64 = (1u64 << 63) as f64 / 1e9;
+
+/// Whose duration it is, and what is expected of it: the words of errors.
+#[derive(Clone, Copy)]
+pub(super) enum Role {
+    Range,
+    Step,
+    Offset,
+}
+
+impl Role {
+    const fn words(self) -> (&'static str, &'static str) {
+        match self {
+            Self::Range => ("subquery or range selector", "number, duration, step(), or range()"),
+            Self::Step => ("subquery selector", "number, duration, step(), range(), or \"]\""),
+            Self::Offset => ("offset", "number, duration, step(), or range()"),
+        }
+    }
+}
 
 impl Parser<'_> {
     /// A range or a step: more than nothing, if that can be told already.
-    pub(super) fn positive_span(&mut self, context: &'static str, also: &str) -> Parsed<Span> {
-        let expr = self.duration_expr(0, context, also)?;
+    pub(super) fn positive_span(&mut self, role: Role) -> Parsed<Span> {
+        let expr = self.duration_expr(0, role)?;
         let position = expr.position;
         let span = fold(expr);
         match span {
@@ -23,28 +43,40 @@ impl Parser<'_> {
     /// What follows `offset`: one signed literal, function or parenthesis; an operator after it
     /// belongs to the expression around.
     pub(super) fn offset_span(&mut self) -> Parsed<Span> {
-        Ok(fold(self.duration_atom("offset", "")?))
+        let start = self.position();
+        let negative = self.kind() == Kind::Operator(BinaryOp::Sub);
+        if !negative && self.kind() != Kind::Operator(BinaryOp::Add) {
+            return Ok(fold(self.duration_atom(Role::Offset)?));
+        }
+        self.advance();
+        let inner = Box::new(self.duration_atom(Role::Offset)?);
+        let position = start.to(inner.position);
+        let kind = if negative { DurationKind::Negative } else { DurationKind::Positive };
+        Ok(fold(DurationExpr { kind: kind(inner), position }))
     }
 
-    fn duration_expr(
-        &mut self,
-        precedence: u8,
-        context: &'static str,
-        also: &str,
-    ) -> Parsed<DurationExpr> {
+    fn duration_expr(&mut self, precedence: u8, role: Role) -> Parsed<DurationExpr> {
         self.depth += 1;
         if self.depth > NESTING_MAX {
             return Err(self.error(self.position(), "expression is nested too deeply"));
         }
-        let mut lhs = self.duration_atom(context, also)?;
+        let mut lhs = self.duration_atom(role)?;
         while let Kind::Operator(op) = self.kind() {
             if op.precedence() < precedence {
                 break;
             }
             self.count_operator()?;
-            self.advance();
+            let operator = self.advance().position;
             let tighter = op.precedence() + u8::from(op != BinaryOp::Pow);
-            let rhs = self.duration_expr(tighter, context, also)?;
+            let rhs = self.duration_expr(tighter, role)?;
+            let by_zero = match op {
+                BinaryOp::Div => Some("division by zero"),
+                BinaryOp::Mod => Some("modulo by zero"),
+                _ => None,
+            };
+            if let (Some(message), Some(0.0)) = (by_zero, literal(&rhs)) {
+                return Err(self.error(operator, message));
+            }
             let position = lhs.position.to(rhs.position);
             let kind = DurationKind::Binary(op, Box::new(lhs), Box::new(rhs));
             lhs = DurationExpr { kind, position };
@@ -53,19 +85,19 @@ impl Parser<'_> {
         Ok(lhs)
     }
 
-    fn duration_atom(&mut self, context: &'static str, also: &str) -> Parsed<DurationExpr> {
+    fn duration_atom(&mut self, role: Role) -> Parsed<DurationExpr> {
         let start = self.position();
         let kind = match self.kind() {
-            Kind::Number | Kind::Duration => DurationKind::Literal(self.number()?),
+            Kind::Number | Kind::Duration => {
+                let number = self.number()?;
+                if number.value.abs() > SECONDS_MAX {
+                    return Err(self.error(number.position, "duration out of range"));
+                }
+                DurationKind::Literal(number)
+            }
             Kind::Operator(op @ (BinaryOp::Add | BinaryOp::Sub)) => {
                 self.advance();
-                let inner = match context {
-                    "offset" => Box::new(self.duration_atom(context, also)?),
-                    _ => {
-                        let tight = BinaryOp::Pow.precedence();
-                        Box::new(self.duration_expr(tight, context, also)?)
-                    }
-                };
+                let inner = Box::new(self.duration_expr(BinaryOp::Pow.precedence(), role)?);
                 match op {
                     BinaryOp::Sub => DurationKind::Negative(inner),
                     _ => DurationKind::Positive(inner),
@@ -73,51 +105,66 @@ impl Parser<'_> {
             }
             Kind::LeftParen => {
                 self.advance();
-                let inner = self.duration_expr(0, "duration expression", "")?;
-                self.take(Kind::RightParen)?;
+                let inner = self.duration_expr(0, role)?;
+                self.take_of_duration(Kind::RightParen, role)?;
                 DurationKind::Paren(Box::new(inner))
             }
-            Kind::Keyword(keyword @ (Keyword::Step | Keyword::Range)) => {
-                self.advance();
-                self.take(Kind::LeftParen)?;
-                self.take(Kind::RightParen)?;
-                if keyword == Keyword::Step { DurationKind::Step } else { DurationKind::Range }
-            }
-            Kind::Keyword(keyword @ (Keyword::MinOf | Keyword::MaxOf)) => {
-                self.advance();
-                self.take(Kind::LeftParen)?;
-                let left = Box::new(self.duration_expr(0, "duration expression", "")?);
-                self.take(Kind::Comma)?;
-                let right = Box::new(self.duration_expr(0, "duration expression", "")?);
-                self.take(Kind::RightParen)?;
+            Kind::Keyword(keyword) => self.duration_function(keyword, role)?,
+            _ => return Err(self.unexpected_in_duration(role)),
+        };
+        Ok(DurationExpr { kind, position: start.to(self.previous_position()) })
+    }
+
+    fn duration_function(&mut self, keyword: Keyword, role: Role) -> Parsed<DurationKind> {
+        if !matches!(keyword, Keyword::Step | Keyword::Range | Keyword::MinOf | Keyword::MaxOf) {
+            return Err(self.unexpected_in_duration(role));
+        }
+        self.advance();
+        self.take_of_duration(Kind::LeftParen, role)?;
+        let kind = match keyword {
+            Keyword::Step => DurationKind::Step,
+            Keyword::Range => DurationKind::Range,
+            _ => {
+                let left = Box::new(self.duration_expr(0, role)?);
+                self.take_of_duration(Kind::Comma, role)?;
+                let right = Box::new(self.duration_expr(0, role)?);
                 match keyword {
                     Keyword::MinOf => DurationKind::Min(left, right),
                     _ => DurationKind::Max(left, right),
                 }
             }
-            _ => return Err(self.unexpected_in(context, &format!("{EXPECTED}{also}"))),
         };
-        Ok(DurationExpr { kind, position: start.to(self.previous_position()) })
+        self.take_of_duration(Kind::RightParen, role)?;
+        Ok(kind)
+    }
+
+    fn take_of_duration(&mut self, kind: Kind, role: Role) -> Parsed<()> {
+        if self.taken(kind) { Ok(()) } else { Err(self.unexpected_in_duration(role)) }
+    }
+
+    fn unexpected_in_duration(&self, role: Role) -> ParseError {
+        let (context, expected) = role.words();
+        self.unexpected_in(context, expected)
+    }
+}
+
+/// The seconds of a number with or without a sign.
+fn literal(expr: &DurationExpr) -> Option<f64> {
+    let (sign, expr) = match &expr.kind {
+        DurationKind::Negative(inner) => (-1.0, &**inner),
+        DurationKind::Positive(inner) => (1.0, &**inner),
+        _ => (1.0, expr),
+    };
+    match &expr.kind {
+        DurationKind::Literal(number) => Some(sign * number.value),
+        _ => None,
     }
 }
 
 /// A signed literal is a number of milliseconds; all else waits for the query's step and range.
 fn fold(expr: DurationExpr) -> Span {
-    let seconds = match &expr.kind {
-        DurationKind::Literal(number) => Some(number.value),
-        DurationKind::Negative(inner) => match &inner.kind {
-            DurationKind::Literal(number) => Some(-number.value),
-            _ => None,
-        },
-        DurationKind::Positive(inner) => match &inner.kind {
-            DurationKind::Literal(number) => Some(number.value),
-            _ => None,
-        },
-        _ => None,
-    };
-    match seconds {
-        // Prometheus counts nanoseconds in 64 bits.
-        Some(seconds) if seconds.abs() < 9.2e9 => Span::Millis((seconds * 1000.0).round() as i64),
+    match literal(&expr) {
+        Some(seconds) if !seconds.is_nan() => Span::Millis((seconds * 1000.0).round() as i64),
         _ => Span::Expr(Box::new(expr)),
     }
 }

@@ -13,10 +13,10 @@ impl Parser<'_> {
             let parsed = model::duration::parse(text);
             parsed.map_err(|reason| self.error(position, reason))?.as_secs_f64()
         } else {
-            match parse_number(text) {
-                Some(value) => value,
-                None => return Err(self.error(position, format!("error parsing number: {text}"))),
-            }
+            parse_number(text).map_err(|reason| {
+                let message = format!("error parsing number: strconv.ParseFloat: parsing {text:?}");
+                self.error(position, format!("{message}: {reason}"))
+            })?
         };
         self.advance();
         Ok(NumberLiteral { value, is_duration, position })
@@ -36,16 +36,21 @@ impl Parser<'_> {
 }
 
 /// Integers in the base that their prefix names, otherwise floats; `_` between digits is skipped.
-fn parse_number(text: &str) -> Option<f64> {
+fn parse_number(text: &str) -> Result<f64, &'static str> {
+    const INVALID: &str = "invalid syntax";
     let digits = text.replace('_', "").to_ascii_lowercase();
     if let Some(hex) = digits.strip_prefix("0x") {
-        return i64::from_str_radix(hex, 16).ok().map(|value| value as f64);
+        return i64::from_str_radix(hex, 16).map(|value| value as f64).map_err(|_| INVALID);
     }
     let is_octal = digits.len() > 1 && digits.starts_with('0');
     if is_octal && let Ok(value) = i64::from_str_radix(&digits, 8) {
-        return Some(value as f64);
+        return Ok(value as f64);
     }
-    digits.parse().ok()
+    match digits.parse::<f64>() {
+        Ok(value) if value.is_infinite() && digits != "inf" => Err("value out of range"),
+        Ok(value) => Ok(value),
+        Err(_) => Err(INVALID),
+    }
 }
 
 /// The bytes that a string token stands for; the lexer has checked its escapes.

@@ -2,6 +2,7 @@
 
 use model::{METRIC_NAME, MatchOp, Matcher};
 
+use super::duration::Role;
 use super::{Parsed, Parser};
 use crate::ast::{
     At, BinaryOp, Expr, Extension, MatrixSelector, Modifiers, Subquery, VectorSelector,
@@ -92,11 +93,11 @@ impl Parser<'_> {
     /// `[range]` or `[range:step]` after `expr`.
     pub(super) fn range_or_subquery(&mut self, expr: Expr) -> Parsed<Expr> {
         let left = self.take(Kind::LeftBracket)?.position;
-        let range = self.positive_span("subquery or range selector", "")?;
+        let range = self.positive_span(Role::Range)?;
         if self.taken(Kind::Colon) {
             let step = match self.kind() {
                 Kind::RightBracket => None,
-                _ => Some(self.positive_span("subquery selector", " or \"]\"")?),
+                _ => Some(self.positive_span(Role::Step)?),
             };
             if self.kind() != Kind::RightBracket {
                 return Err(self.unexpected_in("subquery selector", "\"]\""));
@@ -145,8 +146,11 @@ impl Parser<'_> {
         let at = match self.kind() {
             Kind::Keyword(keyword @ (Keyword::Start | Keyword::End)) => {
                 self.advance();
-                self.take(Kind::LeftParen)?;
-                self.take(Kind::RightParen)?;
+                for paren in [Kind::LeftParen, Kind::RightParen] {
+                    if !self.taken(paren) {
+                        return Err(self.unexpected_in("@", "timestamp"));
+                    }
+                }
                 if keyword == Keyword::Start { At::Start } else { At::End }
             }
             _ => At::Millis(self.at_timestamp(expr.position())?),

@@ -64,6 +64,20 @@ pub(crate) fn series() -> Vec<(Labels, Samples)> {
         let samples = sampled(&mut random, 8, |_, _| Some(1e308));
         all.push((parse(&format!("huge,case={name}")), samples));
     }
+    let returned = sampled(&mut random, 9, |random, index| match index % 60 {
+        40 => Some(STALE_NAN),
+        41..60 => None,
+        _ => Some(index as f64 + random.f64()),
+    });
+    all.push((parse("returned,job=x,instance=a"), returned));
+    for shard in 0..8 {
+        let labels = format!("sparse,shard={shard},instance={}", instances[shard % 4]);
+        let samples = sampled(&mut random, 11, |random, index| {
+            let is_there = index % (4 * (shard as i64 + 1)) == 0;
+            is_there.then(|| 100.0 * random.f64() - 50.0)
+        });
+        all.push((parse(&labels), samples));
+    }
     let aligned = (FIRST..END).step_by(INTERVAL as usize).map(|time| (time, 1.0)).collect();
     all.push((parse("aligned,job=x"), aligned));
     all
