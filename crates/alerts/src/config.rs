@@ -6,7 +6,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use client::{HttpClientConfig, HttpClientYaml};
-use discovery::{FileConfig, HttpConfig, StaticConfig};
+use discovery::StaticConfig;
 use model::{Split, Unsupported, null_as_default};
 use relabel::RelabelStep;
 use serde::Deserialize;
@@ -27,7 +27,7 @@ pub struct AlertingConfig {
 
 /// Alertmanagers that are spoken to in the same way.
 #[derive(Clone, Debug, PartialEq, Deserialize)]
-#[serde(try_from = "Split<HttpClientYaml, AlertmanagerYaml>")]
+#[serde(try_from = "EntryYaml")]
 pub struct AlertmanagerConfig {
     pub timeout: Duration,
     pub http: HttpClientConfig,
@@ -101,23 +101,20 @@ struct AlertmanagerYaml {
     #[serde(deserialize_with = "null_as_default")]
     static_configs: Vec<StaticConfig>,
     #[serde(deserialize_with = "null_as_default")]
-    file_sd_configs: Vec<FileConfig>,
-    #[serde(deserialize_with = "null_as_default")]
-    http_sd_configs: Vec<HttpConfig>,
-    #[serde(deserialize_with = "null_as_default")]
     relabel_configs: Vec<RelabelStep>,
     #[serde(deserialize_with = "null_as_default")]
     alert_relabel_configs: Vec<RelabelStep>,
 
     dns_sd_configs: Unsupported,
-    kubernetes_sd_configs: Unsupported,
 }
 
-impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {
+type EntryYaml = Split<HttpClientYaml, Split<discovery::Configs, AlertmanagerYaml>>;
+
+impl TryFrom<EntryYaml> for AlertmanagerConfig {
     type Error = ConfigError;
 
-    fn try_from(yaml: Split<HttpClientYaml, AlertmanagerYaml>) -> Result<Self, ConfigError> {
-        let Split { part: http, rest: yaml } = yaml;
+    fn try_from(yaml: EntryYaml) -> Result<Self, ConfigError> {
+        let Split { part: http, rest: Split { part: discoveries, rest: yaml } } = yaml;
         if let Some(version) = yaml.api_version.as_ref().filter(|version| *version != "v2") {
             return Err(ConfigError::ApiVersion(version.clone()));
         }
@@ -137,11 +134,8 @@ impl TryFrom<Split<HttpClientYaml, AlertmanagerYaml>> for AlertmanagerConfig {
         if let Some(error) = places.endpoints(&[]).errors.pop() {
             return Err(error.into());
         }
-        let by_file = yaml.file_sd_configs.into_iter().map(discovery::Config::File);
-        let by_http = yaml.http_sd_configs.into_iter();
-        let by_http = by_http.map(|config| discovery::Config::Http(Box::new(config)));
-        let discoveries = by_file.chain(by_http).collect();
-        Ok(Self { timeout, http, alert_relabel: yaml.alert_relabel_configs, discoveries, places })
+        let (alert_relabel, discoveries) = (yaml.alert_relabel_configs, discoveries.0);
+        Ok(Self { timeout, http, alert_relabel, discoveries, places })
     }
 }
 

@@ -40,6 +40,20 @@ impl Feed {
         self.note(&mut found, changed);
     }
 
+    /// Puts in or replaces these groups, and takes out those of the sources in `gone`.
+    pub(crate) fn update(&self, groups: Vec<TargetGroup>, gone: &[Arc<str>]) {
+        let mut found = self.found.lock();
+        let mut changed = found.version == 0;
+        for source in gone {
+            changed |= found.groups.remove(source).is_some();
+        }
+        for group in groups {
+            let before = found.groups.remove(&group.source);
+            changed |= found.put(before, group);
+        }
+        self.note(&mut found, changed);
+    }
+
     pub(crate) fn version(&self) -> u64 {
         self.found.lock().version
     }
@@ -93,6 +107,19 @@ mod tests {
         let (after, later) = feed.groups();
         assert!(later > version);
         assert!(Arc::ptr_eq(&before[0], &after[0]) && !Arc::ptr_eq(&before[1], &after[1]));
+    }
+
+    #[test]
+    fn what_is_no_longer_there_goes() {
+        let sources = |feed: &Feed| -> Vec<String> {
+            feed.groups().0.iter().map(|group| group.source.to_string()).collect()
+        };
+        let feed = Feed::new(watch::Sender::new(()));
+        feed.replace(vec![group("a", "1"), group("b", "1"), group("c", "1")]);
+        feed.update(vec![], &["b".into(), "x".into()]);
+        assert_eq!(sources(&feed), ["a", "c"]);
+        feed.replace(vec![group("d", "1")]);
+        assert_eq!(sources(&feed), ["d"]);
     }
 
     #[test]

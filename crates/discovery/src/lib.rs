@@ -16,20 +16,24 @@
 //! - Source: Prometheus 3, `discovery/{manager,refresh/refresh}.go`.
 
 mod config;
+mod configs;
 mod feed;
 mod file;
 mod group;
 mod group_list;
 mod http;
+mod kubernetes;
 mod manager;
 mod metrics;
 mod refresh;
 mod static_config;
 
 pub use config::Config;
+pub use configs::Configs;
 pub use file::FileConfig;
 pub use group::TargetGroup;
 pub use http::HttpConfig;
+pub use kubernetes::KubernetesConfig;
 pub use manager::{Manager, Receive};
 pub use metrics::Metrics;
 pub use static_config::StaticConfig;

@@ -10,7 +10,9 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+use crate::config::Common;
 use crate::feed::Feed;
+use crate::kubernetes::{Patience, Watches};
 use crate::metrics::Metrics;
 use crate::{Config, TargetGroup};
 
@@ -33,7 +35,7 @@ pub trait Receive: Send + Sync {
 pub struct Manager {
     state: Arc<Mutex<State>>,
     changed: watch::Sender<()>,
-    metrics: Metrics,
+    common: Common,
     telling: Mutex<Option<JoinHandle<()>>>,
 }
 
@@ -61,9 +63,10 @@ struct Set {
 impl Manager {
     pub fn new(receive: Arc<dyn Receive>, metrics: Metrics) -> Self {
         let (state, changed) = (Arc::default(), watch::Sender::new(()));
+        let watches = Arc::new(Watches::new(Patience::default(), metrics.clone()));
         let telling = tell(Arc::clone(&state), changed.subscribe(), receive, metrics.clone());
         let telling = Mutex::new(Some(tokio::spawn(telling)));
-        Self { state, changed, metrics, telling }
+        Self { state, changed, common: Common { metrics, watches }, telling }
     }
 
     /// Looks for what these sets, each with its name, ask for, and for nothing else (DISCOVER-2). A
@@ -86,7 +89,7 @@ impl Manager {
         }
         for name in sets_before.keys() {
             // It may never have been told of.
-            let _ = self.metrics.targets.remove_label_values(&[name]);
+            let _ = self.common.metrics.targets.remove_label_values(&[name]);
         }
         for provider in before {
             provider.task.abort();
@@ -109,7 +112,7 @@ impl Manager {
             Some(position) => before.swap_remove(position),
             None => {
                 let feed = Feed::new(self.changed.clone());
-                let task = config.start(feed.clone(), self.metrics.clone());
+                let task = config.start(feed.clone(), self.common.clone());
                 Provider { config, feed, task }
             }
         };

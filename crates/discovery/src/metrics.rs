@@ -8,6 +8,10 @@ pub struct Metrics {
     pub(crate) targets: IntGaugeVec,
     /// By mechanism.
     pub(crate) failures: IntCounterVec,
+    /// By resource and kind of event.
+    kubernetes_events: IntCounterVec,
+    /// By resource.
+    kubernetes_lists: IntCounterVec,
 }
 
 impl Metrics {
@@ -17,15 +21,44 @@ impl Metrics {
             &["set"],
         )?;
         registry.register(Box::new(targets.clone()))?;
-        let failures = IntCounterVec::new(
-            Opts::new(
-                "watershed_discovery_failures_total",
+        let counter = |name: &str, help: &str, labels: &[&str]| {
+            let name = format!("watershed_discovery_{name}");
+            let counter = IntCounterVec::new(Opts::new(name, help), labels)?;
+            registry.register(Box::new(counter.clone()))?;
+            Ok::<_, prometheus::Error>(counter)
+        };
+        Ok(Self {
+            targets,
+            failures: counter(
+                "failures_total",
                 "Times that looking for targets failed; what was found before stays.",
-            ),
-            &["mechanism"],
-        )?;
-        registry.register(Box::new(failures.clone()))?;
-        Ok(Self { targets, failures })
+                &["mechanism"],
+            )?,
+            kubernetes_events: counter(
+                "kubernetes_events_total",
+                "Changes that API servers told of.",
+                &["resource", "event"],
+            )?,
+            kubernetes_lists: counter(
+                "kubernetes_lists_total",
+                "Times that all objects of a kind were asked for.",
+                &["resource"],
+            )?,
+        })
+    }
+
+    /// `kind` as the server writes it: `ADDED` and the like.
+    pub(crate) fn kubernetes_event(&self, resource: &str, kind: &str) {
+        let event = match kind {
+            "ADDED" => "add",
+            "DELETED" => "delete",
+            _ => "update",
+        };
+        self.kubernetes_events.with_label_values(&[resource, event]).inc();
+    }
+
+    pub(crate) fn kubernetes_list(&self, resource: &str) {
+        self.kubernetes_lists.with_label_values(&[resource]).inc();
     }
 
     pub(crate) fn failed(&self, mechanism: &str) {

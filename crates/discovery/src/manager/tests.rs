@@ -89,9 +89,8 @@ async fn a_reload_leaves_what_stays_as_it_is_and_loses_nothing_in_between() {
     told.0.lock().clear();
     manager.apply(vec![("one".into(), vec![a, b])]);
     told.wait_for("one", &["a:1", "b:1"]).await;
+    manager.shutdown().await;
     let calls = told.0.lock();
     assert_eq!(calls.len(), 1, "it was not told of `a` alone meanwhile: {calls:?}");
     assert!(Arc::ptr_eq(&calls[0].1[0], &before));
-    drop(calls);
-    manager.shutdown().await;
 }

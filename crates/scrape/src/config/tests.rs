@@ -57,6 +57,7 @@ fn everything_that_is_written_is_read() {
          scrape_native_histograms: false\nmetric_name_validation_scheme: utf8\n\
          static_configs:\n- targets: ['a:1', 'b:2']\n  labels: {zone: z, none: ''}\n- targets: []\n\
          file_sd_configs: [{files: [a.json]}]\nhttp_sd_configs: [{url: http://host/}]\n\
+         kubernetes_sd_configs: [{role: pod}]\n\
          relabel_configs: [{action: keep}]\nmetric_relabel_configs: [{action: drop}, {action: keep}]",
     );
     let config = config.unwrap();
@@ -83,7 +84,8 @@ fn everything_that_is_written_is_read() {
     );
     assert_eq!(config.static_configs[0].targets, ["a:1", "b:2"]);
     assert_eq!(config.static_configs[0].labels.to_string(), r#"{zone="z"}"#);
-    let [discovery::Config::File(_), discovery::Config::Http(_)] = &config.discoveries[..] else {
+    use discovery::Config::{File, Http, Kubernetes};
+    let [File(_), Http(_), Kubernetes(_)] = &config.discoveries[..] else {
         panic!("{:?}", config.discoveries);
     };
     assert_eq!((config.relabel_configs.len(), config.metric_relabel_configs.len()), (1, 2));
@@ -122,6 +124,7 @@ fn entries_that_cannot_work_are_errors_that_name_key_and_line() {
     check("static_configs: [{labels: {'': x}}]", "a label name is empty");
     check("file_sd_configs: [{files: [a.txt]}]", r#"path name "a.txt" is not valid"#);
     check("http_sd_configs: [{url: ''}]", "http_sd_configs: URL is missing at line 3");
+    check("kubernetes_sd_configs: [{role: x}]", r#"unknown Kubernetes SD role "x""#);
     check("static_configs: [{target: a}]", "static_configs[0]: unknown field `target`");
     check("relabel_configs: [{action: x}]", r#"relabel_configs: unknown relabel action "x""#);
     check("relabel_configs: [{regex: '('}]", "requires 'target_label' value");

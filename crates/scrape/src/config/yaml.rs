@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use client::{HttpClientConfig, HttpClientYaml};
-use discovery::{FileConfig, HttpConfig, StaticConfig};
+use discovery::StaticConfig;
 use model::size::SizeError;
 use model::{Split, Unsupported, duration, size};
 use relabel::RelabelStep;
@@ -32,7 +32,7 @@ pub(super) enum ConfigError {
     Size(#[from] SizeError),
 }
 
-pub(super) type ScrapeConfigYaml = Split<HttpClientYaml, ScrapeYaml>;
+pub(super) type ScrapeConfigYaml = Split<HttpClientYaml, Split<discovery::Configs, ScrapeYaml>>;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -60,8 +60,6 @@ pub(super) struct ScrapeYaml {
     target_limit: Option<u64>,
     keep_dropped_targets: Option<u64>,
     static_configs: Option<Vec<StaticConfig>>,
-    file_sd_configs: Option<Vec<FileConfig>>,
-    http_sd_configs: Option<Vec<HttpConfig>>,
     relabel_configs: Option<Vec<RelabelStep>>,
     metric_relabel_configs: Option<Vec<RelabelStep>>,
 
@@ -87,19 +85,14 @@ pub(super) struct ScrapeYaml {
     _native_histogram_min_bucket_factor: Unsupported,
     #[serde(default, rename = "dns_sd_configs")]
     _dns_sd_configs: Unsupported,
-    #[serde(default, rename = "kubernetes_sd_configs")]
-    _kubernetes_sd_configs: Unsupported,
 }
 
 impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
     type Error = ConfigError;
 
     fn try_from(yaml: ScrapeConfigYaml) -> Result<Self, ConfigError> {
-        let Split { part: http, rest: yaml } = yaml;
+        let Split { part: http, rest: Split { part: discoveries, rest: yaml } } = yaml;
         yaml.check()?;
-        let by_file = yaml.file_sd_configs.iter().flatten().cloned().map(discovery::Config::File);
-        let by_http = yaml.http_sd_configs.iter().flatten().cloned();
-        let by_http = by_http.map(|config| discovery::Config::Http(Box::new(config)));
         Ok(Self {
             limits: yaml.limits()?,
             http: HttpClientConfig::try_from(http)?,
@@ -116,7 +109,7 @@ impl TryFrom<ScrapeConfigYaml> for ScrapeConfig {
             scheme: yaml.scheme.unwrap_or_else(|| "http".to_owned()),
             enable_compression: yaml.enable_compression.unwrap_or(true),
             static_configs: yaml.static_configs.unwrap_or_default(),
-            discoveries: by_file.chain(by_http).collect(),
+            discoveries: discoveries.0,
             relabel_configs: yaml.relabel_configs.unwrap_or_default(),
             metric_relabel_configs: yaml.metric_relabel_configs.unwrap_or_default(),
         })
