@@ -1,23 +1,22 @@
 //! Throws seeded nonsense at the parser and the evaluator. Neither may panic, run for long or answer
 //! what breaks its own promises.
 //!
-//! A longer run: `FUZZ_ROUNDS=1000000 cargo test -p promql --test fuzz`.
+//! A longer run: `FUZZ_ROUNDS=1000000 cargo test -p promql --test fuzz`, which is part of `make soak`;
+//! one that libFuzzer guides: `make fuzz`.
 
+#[path = "fuzz/check.rs"]
+mod check;
 #[allow(dead_code, reason = "the seeds of queries are all that is of use here")]
 #[path = "differential/generate.rs"]
 mod generate;
 
-use std::collections::BTreeSet;
-use std::time::Duration;
-
+use check::{Checker, When};
 use generate::Generator;
-use model::{Sample, Timestamp};
-use promql::notation::{Value as Written, parse_line, parse_values};
-use promql::{Cancel, Engine, EngineOptions, EvalError, Features, Value, parse_with};
-use storage::Memory;
 
 const SEED: u64 = 4;
 const ROUNDS: usize = 4000;
+/// Deeper than any query that is answered.
+const DEEP: usize = 20_000;
 
 /// Parts of queries that mutations put in, experimental ones included.
 const FRAGMENTS: &[&str] = &[
@@ -76,66 +75,54 @@ const FRAGMENTS: &[&str] = &[
     "é",
 ];
 
-const SERIES: &str = "
-    requests_total{job=\"x\",instance=\"a\",code=\"200\"} 0+3x20 0+5x20
-    requests_total{job=\"y\",instance=\"b\",code=\"500\"} 5 _x10 0+1x30
-    gauge{job=\"x\",instance=\"a\"} 1 -2 NaN Inf -Inf 0 1e308 stale 5x30
-    gauge{job=\"y\",instance=\"b\"} 0+0.1x40
-    up{job=\"x\",instance=\"a\"} 1x40
-    build_info{instance=\"a\",version=\"v1\"} 1x40
-    latency_seconds_bucket{instance=\"a\",le=\"1\"} 0+1x40
-    latency_seconds_bucket{instance=\"a\",le=\"+Inf\"} 0+2x40
-    native{job=\"x\",instance=\"a\"} {{schema:1 count:3 sum:5 buckets:[1 2]}}+{{schema:1 count:3 sum:5 buckets:[1 2]}}x20 {{schema:0 count:1 sum:1 buckets:[1]}}x10
-    native{job=\"y\",instance=\"b\"} 1 2 {{schema:-53 count:2 sum:3 custom_values:[1 2] buckets:[1 1]}}x20 4
-    target_info{job=\"x\",instance=\"a\",data=\"d\"} 1x40
-";
-
 #[test]
 fn nonsense_is_refused_or_answered() {
-    let memory = memory();
-    let engine = Engine::new(EngineOptions {
-        max_samples: 200_000,
-        timeout: Duration::from_secs(2),
-        ..EngineOptions::default()
-    });
+    let checker = Checker::new();
     let mut generator = Generator::new(SEED);
     let rounds = std::env::var("FUZZ_ROUNDS").ok().and_then(|rounds| rounds.parse().ok());
     let mut answered = 0;
     for round in 0..rounds.unwrap_or(ROUNDS) {
         let query = mutated(&mut generator);
-        let Ok(expr) = parse_with(&query, Features::ALL) else { continue };
-        let text = expr.to_string();
-        let again = parse_with(&text, Features::ALL).map(|expr| expr.to_string());
-        assert_eq!(again.as_ref(), Ok(&text), "round {round}: {query}");
-        let time = Timestamp::from_millis(generator.below(2_400_000) as i64);
-        let answer = match round % 2 {
-            0 => engine.instant(&memory, &expr, time, &Cancel::new()),
-            _ => {
-                let (end, step) = (time.plus_millis(600_000), Duration::from_secs(30));
-                engine.range(&memory, &expr, time, end, step, &Cancel::new())
-            }
-        };
-        match answer {
-            Ok(answer) => {
-                answered += 1;
-                check(&answer.value, &query, round);
-            }
-            Err(EvalError::Storage(error)) => panic!("round {round}: {query}: {error}"),
-            Err(_) => {}
-        }
+        let when = When { millis: generator.below(2_400_000) as i64, is_range: round % 2 == 1 };
+        answered += usize::from(checker.check(&query, when));
     }
     println!("{answered} answered");
     assert!(answered > 0, "the nonsense is too nonsensical to test anything");
 }
 
-/// A matrix has each series once, in order, with samples in order of time.
-fn check(value: &Value, query: &str, round: usize) {
-    let Value::Matrix(matrix) = value else { return };
-    let labels: BTreeSet<_> = matrix.iter().map(|series| &series.labels).collect();
-    assert_eq!(labels.len(), matrix.len(), "round {round}: {query}");
-    for series in matrix {
-        let times = series.samples.iter().map(|sample| sample.timestamp);
-        assert!(times.is_sorted(), "round {round}: {query}");
+/// What once went wrong: a query in each line.
+#[test]
+fn what_was_found_before_is_refused_or_answered() {
+    let checker = Checker::new();
+    let findings = include_str!("fuzz/findings.txt");
+    for query in findings.lines() {
+        for is_range in [false, true] {
+            checker.check(query, When { millis: 1_200_000, is_range });
+        }
+    }
+}
+
+#[test]
+fn deep_queries_end_no_stack() {
+    let checker = Checker::new();
+    for (open, middle, close) in [
+        ("(", "1", ")"),
+        ("-", "gauge", ""),
+        ("sum(", "gauge", ")"),
+        ("abs(", "gauge", ")"),
+        ("1+", "1", ""),
+        ("2^", "2", ""),
+        ("gauge and ", "gauge", ""),
+        ("max_over_time(", "gauge", "[5m:1m])"),
+        ("gauge[", "1", "]"),
+        ("gauge[(", "1", ")]"),
+        ("gauge offset -(", "1", ")"),
+        ("{a=", "\"\"", "}"),
+    ] {
+        for depth in [50, 190, 900, DEEP] {
+            let query = format!("{}{middle}{}", open.repeat(depth), close.repeat(depth));
+            checker.check(&query, When { millis: 1_200_000, is_range: true });
+        }
     }
 }
 
@@ -156,22 +143,4 @@ fn mutated(generator: &mut Generator) -> String {
         }
     }
     query.into_iter().collect()
-}
-
-fn memory() -> Memory {
-    let memory = Memory::default();
-    for line in SERIES.lines().map(str::trim).filter(|line| !line.is_empty()) {
-        let line = parse_line(line).expect("a line of series");
-        for (index, value) in (0..).zip(parse_values(&line.values).expect("values")) {
-            let timestamp = Timestamp::from_millis(index * 60_000);
-            match value {
-                Written::Omitted => {}
-                Written::Float(value) => {
-                    memory.push(&line.labels, Sample { timestamp, value }).expect("in order");
-                }
-                Written::Histogram(h) => memory.push_histogram(&line.labels, timestamp, &h),
-            }
-        }
-    }
-    memory
 }
