@@ -18,6 +18,7 @@ mod column;
 mod context;
 mod counters;
 mod grid;
+mod growth;
 mod histogram;
 mod info;
 mod invariant;

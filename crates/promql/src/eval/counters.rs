@@ -50,11 +50,22 @@ pub(super) static FUNCTIONS: &[Function] = &[
 ];
 
 /// What tells `rate`, `increase` and `delta` apart.
-#[derive(Clone, Copy)]
-struct Growth {
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Growth {
     /// A fall is a reset to zero.
-    is_counter: bool,
-    per_second: bool,
+    pub(super) is_counter: bool,
+    pub(super) per_second: bool,
+}
+
+impl Growth {
+    pub(super) fn of(function: &str) -> Option<Self> {
+        Some(match function {
+            "rate" => RATE,
+            "increase" => INCREASE,
+            "delta" => DELTA,
+            _ => return None,
+        })
+    }
 }
 
 const RATE: Growth = Growth { is_counter: true, per_second: true };

@@ -12,6 +12,7 @@ use model::Labels;
 use storage::{Columns, Grouping, QueryError, Selection, SeriesGroups, SeriesSet};
 
 use super::column::Column;
+use super::growth::Gathered;
 use super::memory::{Held, labels_bytes};
 use super::meter::Tally;
 use super::selector::{Instants, Yields};
@@ -96,6 +97,7 @@ pub(super) struct Scratch {
     pub(super) columns: Columns,
     pub(super) annotations: Annotations,
     pub(super) resets: Vec<usize>,
+    pub(super) gathered: Gathered,
     pub(super) tally: Tally,
     /// Bytes, for the columns.
     pub(super) charged: usize,

@@ -11,6 +11,8 @@ use model::{FloatHistogram, Labels, Timestamp};
 use storage::{Columns, SamplesNeeded, Selection, SelectionHints, SeriesSet};
 
 use super::column::Point;
+use super::counters::Growth;
+use super::growth::Gathered;
 use super::memory::Held;
 use super::selector::{Timing, drop_stale, metric, resolve_reset_hints, selection};
 use super::sliding::Sliding;
@@ -31,6 +33,7 @@ pub(super) struct Windows<'a> {
     function: &'static Function,
     /// If windows overlap enough.
     sliding: Option<Sliding>,
+    growth: Option<Growth>,
     call: &'a Call,
     data: Data,
     timing: Timing,
@@ -192,6 +195,7 @@ impl Evaluation<'_> {
                 Windows {
                     function,
                     sliding: sliding(range, extension),
+                    growth: Growth::of(function.name).filter(|_| extension == Extension::None),
                     call,
                     data,
                     timing,
@@ -209,6 +213,7 @@ impl Evaluation<'_> {
                 Windows {
                     function,
                     sliding: sliding(range, Extension::None),
+                    growth: Growth::of(function.name),
                     call,
                     data,
                     timing: self.timing(&subquery.time)?,
@@ -255,7 +260,8 @@ impl Evaluation<'_> {
         series: &mut Series,
         scratch: &mut Scratch,
     ) -> Evaluated<()> {
-        let Scratch { columns, annotations, resets, tally, charged, checked_metric } = scratch;
+        let Scratch { columns, annotations, resets, gathered, tally, charged, checked_metric } =
+            scratch;
         let is_grouped = set.groups().is_some();
         let own_labels;
         let labels = match &windows.data {
@@ -293,9 +299,18 @@ impl Evaluation<'_> {
             resets.extend((1..columns.len()).filter(is_reset));
         }
         let quantiles = windows.parameters.first().map(Vec::as_slice);
-        match windows.sliding.filter(|sliding| sliding.suits(columns, quantiles)) {
-            Some(sliding) => self.slide_on(sliding, windows, grid, columns, series)?,
-            None => self.slide(windows, grid, (columns, resets, labels), series, annotations)?,
+        let is_plain = columns.histograms.is_empty() && columns.starts.is_empty();
+        let sliding = windows.sliding.filter(|sliding| sliding.suits(columns, quantiles));
+        match (sliding, windows.growth.filter(|_| is_plain)) {
+            (Some(sliding), _) => self.slide_on(sliding, windows, grid, columns, series)?,
+            (None, Some(growth)) => {
+                self.gather(windows, grid, (columns, resets), gathered)?;
+                let column = &mut series.column;
+                gathered.finish(growth, windows.range, |step, value| column.set_float(step, value));
+            }
+            (None, None) => {
+                self.slide(windows, grid, (columns, resets, labels), series, annotations)?;
+            }
         }
         self.limits.release(size);
         let by_type = self.options.type_and_unit_labels;
@@ -340,6 +355,27 @@ impl Evaluation<'_> {
         outcome
     }
 
+    /// For what needs of each window no more than its ends.
+    fn gather(
+        &self,
+        windows: &Windows<'_>,
+        grid: &Grid,
+        (columns, resets): (&Columns, &[usize]),
+        gathered: &mut Gathered,
+    ) -> Evaluated<()> {
+        gathered.clear();
+        let (mut floats, mut falls) = (0..0, 0..0);
+        for (step, now) in grid.times().enumerate() {
+            self.check_between_windows(step, 0)?;
+            let end = windows.timing.reference(now);
+            let start = end.saturating_sub(windows.range);
+            advance(&mut floats, columns.len(), start, end, |at| columns.timestamps[at]);
+            advance_resets(&mut falls, resets, &floats);
+            gathered.add(step, (start, end), columns, floats.clone(), &resets[falls.clone()]);
+        }
+        Ok(())
+    }
+
     fn slide(
         &self,
         windows: &Windows<'_>,
@@ -362,13 +398,7 @@ impl Evaluation<'_> {
             if floats.is_empty() && histograms.is_empty() {
                 continue;
             }
-            while falls.start < resets.len() && resets[falls.start] <= floats.start {
-                falls.start += 1;
-            }
-            falls.end = falls.end.max(falls.start);
-            while falls.end < resets.len() && resets[falls.end] < floats.end {
-                falls.end += 1;
-            }
+            advance_resets(&mut falls, resets, &floats);
             for (parameter, values) in parameters.iter_mut().zip(&windows.parameters) {
                 *parameter = values[step];
             }
@@ -447,6 +477,21 @@ pub(super) fn starts_anew(
     };
     let (Some(start), previous) = (known(index), time(before)) else { return false };
     start > previous || (start == previous && known(before).is_some())
+}
+
+/// Moves `falls` on to the resets between two samples of `window`.
+fn advance_resets(
+    falls: &mut std::ops::Range<usize>,
+    resets: &[usize],
+    window: &std::ops::Range<usize>,
+) {
+    while falls.start < resets.len() && resets[falls.start] <= window.start {
+        falls.start += 1;
+    }
+    falls.end = falls.end.max(falls.start);
+    while falls.end < resets.len() && resets[falls.end] < window.end {
+        falls.end += 1;
+    }
 }
 
 /// Moves `range` on to the samples after `after` and up to `until`.
