@@ -37,6 +37,18 @@ fn judge_text(text: &str) -> Verdicts {
     judge(&file)
 }
 
+/// Debian's promtool knows no Kubernetes, so that we are alone with this one.
+#[test]
+fn a_configuration_of_a_kubernetes_cluster_is_good() {
+    let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
+    let config = Config::load(&testdata.join("kubernetes.yml")).unwrap();
+    assert_eq!(config.scrape_jobs.len(), 7);
+    assert_eq!(config.alerting.alertmanagers[0].discoveries.len(), 1);
+    assert_eq!(config.remote_write[0].name, "cascade");
+    // The files that it names are those of a cluster, and not here.
+    assert_eq!(config.check_files().errors.len(), 5);
+}
+
 #[test]
 fn what_is_good_there_is_good_here_and_what_is_bad_is_bad() {
     #[track_caller]
