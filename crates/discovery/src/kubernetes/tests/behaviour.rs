@@ -174,6 +174,7 @@ async fn what_is_watched_is_watched_once_and_no_longer_than_it_is_needed() {
     eventually(|| server.open_watches() == 3, || server.open_watches().to_string()).await;
     drop(endpoints);
     eventually(|| server.open_watches() == 0, || server.open_watches().to_string()).await;
+    assert_eq!(lists(&server), 4, "{:?}", server.requests());
 }
 
 #[tokio::test]
