@@ -11,30 +11,40 @@ use storage::Columns;
 
 use super::counters::Growth;
 
-/// What windows show, one column for each fact. Reused from series to series.
+/// So many times lie side by side.
+const LANES: usize = 8;
+
+/// What windows show. Reused from series to series.
 #[derive(Debug, Default)]
 pub(super) struct Gathered {
+    /// The numbers of the times that have a result.
     steps: Vec<usize>,
+    /// By position in `steps`; of the last block the rest is of no meaning.
+    blocks: Vec<Block>,
+}
+
+#[derive(Clone, Debug, Default)]
+struct Block {
     /// Milliseconds from the start of the window to its first sample, between its first and last one, and
     /// from there to its end.
-    before: Vec<f64>,
-    between: Vec<f64>,
-    after: Vec<f64>,
+    before: [f64; LANES],
+    between: [f64; LANES],
+    after: [f64; LANES],
     /// How many distances there are between samples.
-    gaps: Vec<f64>,
-    first: Vec<f64>,
-    increase: Vec<f64>,
+    gaps: [f64; LANES],
+    first: [f64; LANES],
+    /// In the end it is the result.
+    increase: [f64; LANES],
 }
 
 impl Gathered {
     pub(super) fn clear(&mut self) {
-        let Self { steps, before, between, after, gaps, first, increase } = self;
-        steps.clear();
-        [before, between, after, gaps, first, increase].into_iter().for_each(Vec::clear);
+        self.steps.clear();
     }
 
     /// Adds the window of time number `step`, from `start` to `end`; one with fewer than two samples has no
     /// result. `resets`: the samples in it, but for the first one, before which the counter was reset.
+    #[inline]
     pub(super) fn add(
         &mut self,
         step: usize,
@@ -50,13 +60,18 @@ impl Gathered {
         for reset in resets {
             increase += columns.values[reset - 1];
         }
+        let (block, lane) = (self.steps.len() / LANES, self.steps.len() % LANES);
+        if block == self.blocks.len() {
+            self.blocks.push(Block::default());
+        }
         self.steps.push(step);
-        self.before.push(millis(*first_time, Timestamp::from_millis(start)));
-        self.between.push(millis(*last_time, *first_time));
-        self.after.push(millis(Timestamp::from_millis(end), *last_time));
-        self.gaps.push((values.len() - 1) as f64);
-        self.first.push(*first);
-        self.increase.push(increase);
+        let block = &mut self.blocks[block];
+        block.before[lane] = millis(*first_time, Timestamp::from_millis(start));
+        block.between[lane] = millis(*last_time, *first_time);
+        block.after[lane] = millis(Timestamp::from_millis(end), *last_time);
+        block.gaps[lane] = (values.len() - 1) as f64;
+        block.first[lane] = *first;
+        block.increase[lane] = increase;
     }
 
     /// Calls `result` with the number and the value of every time that has one. `range` is the windows'
@@ -68,29 +83,33 @@ impl Gathered {
         mut result: impl FnMut(usize, f64),
     ) {
         let range_seconds = range as f64 / 1000.0;
-        let Growth { is_counter, per_second } = growth;
-        let count = self.steps.len();
-        let (before, between) = (&self.before[..count], &self.between[..count]);
-        let (after, gaps) = (&self.after[..count], &self.gaps[..count]);
-        let (first, increase) = (&self.first[..count], &mut self.increase[..count]);
-        for at in 0..count {
-            let sampled = between[at] / 1000.0;
-            let average = sampled / gaps[at];
+        for (steps, block) in self.steps.chunks(LANES).zip(&mut self.blocks) {
+            block.finish(growth, range_seconds);
+            for (step, value) in steps.iter().zip(block.increase) {
+                result(*step, value);
+            }
+        }
+    }
+}
+
+impl Block {
+    fn finish(&mut self, Growth { is_counter, per_second }: Growth, range_seconds: f64) {
+        for lane in 0..LANES {
+            let (first, increase) = (self.first[lane], self.increase[lane]);
+            let sampled = self.between[lane] / 1000.0;
+            let average = sampled / self.gaps[lane];
             let threshold = average * 1.1;
-            let to_end = after[at] / 1000.0;
+            let to_end = self.after[lane] / 1000.0;
             let to_end = if to_end >= threshold { average / 2.0 } else { to_end };
-            let to_start = before[at] / 1000.0;
+            let to_start = self.before[lane] / 1000.0;
             let to_start = if to_start >= threshold { average / 2.0 } else { to_start };
-            let to_zero = sampled * (first[at] / increase[at]);
+            let to_zero = sampled * (first / increase);
             let begins_inside =
-                is_counter & (increase[at] > 0.0) & (first[at] >= 0.0) & (to_zero < to_start);
+                is_counter & (increase > 0.0) & (first >= 0.0) & (to_zero < to_start);
             let to_start = if begins_inside { to_zero } else { to_start };
             let factor = (sampled + to_start + to_end) / sampled;
             let factor = if per_second { factor / range_seconds } else { factor };
-            increase[at] *= factor;
-        }
-        for (step, value) in self.steps.iter().zip(&self.increase) {
-            result(*step, *value);
+            self.increase[lane] = increase * factor;
         }
     }
 }

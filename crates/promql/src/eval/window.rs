@@ -292,11 +292,7 @@ impl Evaluation<'_> {
         tally.windows(columns, grid, windows.range, |now| windows.timing.reference(now));
         resets.clear();
         if windows.function.counts_resets() {
-            let is_reset = |index: &usize| {
-                columns.values[*index] < columns.values[*index - 1]
-                    || starts_anew(&columns.starts, *index, |at| columns.timestamps[at])
-            };
-            resets.extend((1..columns.len()).filter(is_reset));
+            find_resets(columns, resets);
         }
         let quantiles = windows.parameters.first().map(Vec::as_slice);
         let is_plain = columns.histograms.is_empty() && columns.starts.is_empty();
@@ -465,11 +461,15 @@ fn part<'a, T>(items: &'a [T], range: &std::ops::Range<usize>) -> &'a [T] {
 /// A start at the very time of that sample says so of samples that each count anew, but not where
 /// the first start of a counter is just not known: then that sample has none. A start that is not
 /// before its own sample says nothing.
+#[inline]
 pub(super) fn starts_anew(
     starts: &[Timestamp],
     index: usize,
     time: impl Fn(usize) -> Timestamp,
 ) -> bool {
+    if starts.is_empty() {
+        return false;
+    }
     let Some(before) = index.checked_sub(1) else { return false };
     let known = |index: usize| {
         let start = starts.get(index).copied();
@@ -477,6 +477,16 @@ pub(super) fn starts_anew(
     };
     let (Some(start), previous) = (known(index), time(before)) else { return false };
     start > previous || (start == previous && known(before).is_some())
+}
+
+/// The samples before which a counter was reset.
+fn find_resets(columns: &Columns, resets: &mut Vec<usize>) {
+    let Columns { timestamps, values, starts, .. } = columns;
+    for (index, pair) in (1..).zip(values.windows(2)) {
+        if pair[1] < pair[0] || starts_anew(starts, index, |at| timestamps[at]) {
+            resets.push(index);
+        }
+    }
 }
 
 /// Moves `falls` on to the resets between two samples of `window`.
