@@ -7,7 +7,10 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, bail};
 use clap::{Args, Subcommand};
+use promql::Features;
 use server::config::Config;
+
+use crate::features::FeatureArgs;
 
 #[derive(Debug, Args)]
 pub struct CheckArgs {
@@ -21,11 +24,15 @@ enum What {
     Config {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        features: FeatureArgs,
     },
     /// Rule files
     Rules {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        features: FeatureArgs,
     },
     /// What a target exposes, from standard input
     Metrics,
@@ -34,8 +41,13 @@ enum What {
 /// Says of each file what is in it or what is wrong with it, and fails if anything is.
 pub fn run(arguments: &CheckArgs) -> anyhow::Result<()> {
     let bad_files = match &arguments.what {
-        What::Config { files } => files.iter().filter(|file| !config(file)).count(),
-        What::Rules { files } => bad_rule_files(files),
+        What::Config { files, features } => {
+            let features = features.engine_options()?.features;
+            files.iter().filter(|file| !config(file, features)).count()
+        }
+        What::Rules { files, features } => {
+            bad_rule_files(files, features.engine_options()?.features)
+        }
         What::Metrics => {
             let mut page = Vec::new();
             io::stdin().read_to_end(&mut page).context("read standard input")?;
@@ -51,8 +63,8 @@ pub fn run(arguments: &CheckArgs) -> anyhow::Result<()> {
 }
 
 /// Whether the file is good, and the files that it names.
-fn config(file: &Path) -> bool {
-    let config = match Config::load(file) {
+fn config(file: &Path, features: Features) -> bool {
+    let config = match Config::load(file, features) {
         Ok(config) => config,
         Err(error) => {
             eprintln!("{error:#}");
@@ -83,9 +95,9 @@ fn config(file: &Path) -> bool {
     errors.is_empty()
 }
 
-fn bad_rule_files(files: &[PathBuf]) -> usize {
+fn bad_rule_files(files: &[PathBuf], features: Features) -> usize {
     let mut bad = 0;
-    for file in rules::check_files(files) {
+    for file in rules::check_files(files, features) {
         for error in &file.errors {
             eprintln!("{error}");
         }

@@ -6,6 +6,7 @@
 
 pub mod check;
 pub mod demo;
+pub mod features;
 pub mod query;
 pub mod rule_tests;
 pub mod simulator;

@@ -5,6 +5,8 @@ use std::path::PathBuf;
 use anyhow::bail;
 use clap::{Args, Subcommand};
 
+use crate::features::FeatureArgs;
+
 #[derive(Debug, Args)]
 pub struct RulesArgs {
     #[command(subcommand)]
@@ -17,13 +19,16 @@ enum What {
     Test {
         #[arg(required = true)]
         files: Vec<PathBuf>,
+        #[command(flatten)]
+        features: FeatureArgs,
     },
 }
 
 /// Says of each file how its tests went, and fails if one did not pass.
 pub async fn run(arguments: RulesArgs) -> anyhow::Result<()> {
-    let What::Test { files } = arguments.what;
-    let tested = tokio::task::spawn_blocking(move || rules::test_files(&files)).await?;
+    let What::Test { files, features } = arguments.what;
+    let options = features.engine_options()?;
+    let tested = tokio::task::spawn_blocking(move || rules::test_files(&files, &options)).await?;
     let mut failed_files = 0;
     for file in tested {
         let path = file.path.display();

@@ -44,6 +44,17 @@ fn check_says_what_is_in_a_file_or_what_is_wrong_with_it_and_where() -> anyhow::
         &["good-rules.yml: 1 groups, 1 rules", "bad-rules.yml: 4:"],
     );
 
+    let experimental =
+        file("experimental.yml", &rules.replace("sum(up)", "'mad_over_time(up[5m])'"))?;
+    check(watershed(&lab, &["check", "rules", &experimental], "")?, false, &["is not enabled"]);
+    let enabled = "--enable-feature=promql-experimental-functions";
+    check(watershed(&lab, &["check", "rules", enabled, &experimental], "")?, true, &["1 rules"]);
+    check(
+        watershed(&lab, &["check", "rules", "--enable-feature=x", &experimental], "")?,
+        false,
+        &["queries have no feature \"x\""],
+    );
+
     let good = file("good.yml", "rule_files: [good-rules.yml]\nscrape_configs: [{job_name: a}]\n")?;
     check(
         watershed(&lab, &["check", "config", &good], "")?,

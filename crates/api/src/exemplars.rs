@@ -24,7 +24,10 @@ fn exemplars(call: &Call<'_>) -> Result<Reply, ApiError> {
     if range.end < range.start {
         return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
     }
-    let expr = promql::parse(call.form.value("query"))
+    let expr = call
+        .state
+        .engine
+        .parse(call.form.value("query"))
         .map_err(|error| ApiError::bad_data(error.to_string()))?;
     let mut matcher_sets = Vec::new();
     expr.for_each_selector(&mut |selector| matcher_sets.push(selector.matchers.clone()));

@@ -37,7 +37,7 @@ fn is_light_query(state: &State, form: &Form, times: Times) -> bool {
     if !is_read_quickly(text) || !form.value("lookback_delta").is_empty() {
         return false;
     }
-    let Ok(expr) = promql::parse(text) else { return false };
+    let Ok(expr) = state.engine.parse(text) else { return false };
     let lookback = state.engine.options().lookback;
     let weight = promql::weight(&expr, times, lookback, state.query.as_ref());
     weight.is_some_and(|weight| weight <= SAMPLES_MAX)

@@ -124,7 +124,10 @@ fn step(call: &Call<'_>) -> Result<Duration, ApiError> {
 }
 
 fn expression(call: &Call<'_>) -> Result<Expr, ApiError> {
-    promql::parse(call.form.value("query")).map_err(|error| ApiError::parameter("query", error))
+    call.state
+        .engine
+        .parse(call.form.value("query"))
+        .map_err(|error| ApiError::parameter("query", error))
 }
 
 /// The engine with what this request asks of it.

@@ -14,6 +14,8 @@ use storage::Query;
 use crate::ast::{Expr, ValueType};
 use crate::eval::{Evaluation, Grid};
 use crate::limits::{Cancel, EvalError, Limits};
+use crate::parser::{Features, parse_with};
+use crate::position::ParseError;
 use crate::stack::with_deep_stack;
 use crate::statistics::Statistics;
 use crate::value::Answer;
@@ -41,6 +43,20 @@ pub struct EngineOptions {
     pub delayed_name_removal: bool,
     /// `type-and-unit-labels`: tell counters by `__type__`.
     pub type_and_unit_labels: bool,
+    /// What [`Engine::parse`] takes.
+    pub features: Features,
+}
+
+impl EngineOptions {
+    /// Switches on what `--enable-feature` calls `name`; false if queries have no such feature.
+    pub fn enable(&mut self, name: &str) -> bool {
+        match name {
+            "promql-delayed-name-removal" => self.delayed_name_removal = true,
+            "type-and-unit-labels" => self.type_and_unit_labels = true,
+            other => return self.features.enable(other),
+        }
+        true
+    }
 }
 
 impl Default for EngineOptions {
@@ -54,6 +70,7 @@ impl Default for EngineOptions {
             subquery_step: Duration::from_secs(60),
             delayed_name_removal: false,
             type_and_unit_labels: false,
+            features: Features::NONE,
         }
     }
 }
@@ -77,6 +94,11 @@ impl Engine {
 
     pub fn options(&self) -> &EngineOptions {
         &self.options
+    }
+
+    /// Reads and type-checks a query, with those parts of the language that are switched on.
+    pub fn parse(&self, query: &str) -> Result<Expr, ParseError> {
+        parse_with(query, self.options.features)
     }
 
     /// The value of `expr` at one time.

@@ -50,6 +50,18 @@ impl Features {
     };
     pub const ALL: Self =
         Self { experimental_functions: true, extended_range_selectors: true, fill_modifiers: true };
+
+    /// Switches on what `--enable-feature` calls `name`; false if that is no part of the language.
+    pub fn enable(&mut self, name: &str) -> bool {
+        match name {
+            "promql-experimental-functions" => self.experimental_functions = true,
+            "promql-extended-range-selectors" => self.extended_range_selectors = true,
+            "promql-binop-fill-modifiers" => self.fill_modifiers = true,
+            "promql-duration-expr" => {} // always on
+            _ => return false,
+        }
+        true
+    }
 }
 
 /// Reads and type-checks an expression.

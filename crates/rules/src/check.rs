@@ -3,6 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use promql::Features;
+
 use crate::file::{RuleFileError, load};
 use crate::rule::RuleGroup;
 
@@ -24,12 +26,13 @@ pub struct DuplicateRule {
     pub labels: BTreeMap<String, String>,
 }
 
-pub fn check_files(paths: &[PathBuf]) -> Vec<CheckedFile> {
-    paths.iter().map(|path| check_file(path)).collect()
+/// `features` are those of queries.
+pub fn check_files(paths: &[PathBuf], features: Features) -> Vec<CheckedFile> {
+    paths.iter().map(|path| check_file(path, features)).collect()
 }
 
-fn check_file(path: &Path) -> CheckedFile {
-    let (groups, errors) = match load(path) {
+fn check_file(path: &Path, features: Features) -> CheckedFile {
+    let (groups, errors) = match load(path, features) {
         Ok(groups) => (groups, Vec::new()),
         Err(errors) => (Vec::new(), errors),
     };

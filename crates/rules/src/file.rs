@@ -10,6 +10,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::METRIC_NAME;
+use promql::Features;
 use serde::{Deserialize, Deserializer};
 
 use crate::expand::Text;
@@ -41,11 +42,11 @@ impl fmt::Display for RuleFileError {
 
 impl std::error::Error for RuleFileError {}
 
-/// Reads the rule file at `path`; the groups are of file `path`.
-pub fn load(path: &Path) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
+/// Reads the rule file at `path`; the groups are of file `path`. `features` are those of queries.
+pub fn load(path: &Path, features: Features) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
     let file = path.display().to_string();
     match fs::read_to_string(path) {
-        Ok(text) => parse(&file, &text),
+        Ok(text) => parse_with(&file, &text, features),
         Err(error) => {
             Err(vec![RuleFileError { file, at: None, rule: None, message: error.to_string() }])
         }
@@ -54,6 +55,14 @@ pub fn load(path: &Path) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
 
 /// Reads the text of the rule file that is called `file`.
 pub fn parse(file: &str, text: &str) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
+    parse_with(file, text, Features::NONE)
+}
+
+fn parse_with(
+    file: &str,
+    text: &str,
+    features: Features,
+) -> Result<Vec<RuleGroup>, Vec<RuleFileError>> {
     let yaml: FileYaml = match serde_yaml_ng::from_str::<Option<FileYaml>>(text) {
         Ok(yaml) => yaml.unwrap_or_default(),
         Err(error) => {
@@ -66,7 +75,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<RuleGroup>, Vec<RuleFileError
             return Err(vec![RuleFileError { file: file.to_owned(), at, rule: None, message }]);
         }
     };
-    let mut validation = Validation { file, text, errors: Vec::new() };
+    let mut validation = Validation { file, text, features, errors: Vec::new() };
     let groups = validation.groups(yaml.groups);
     if validation.errors.is_empty() { Ok(groups) } else { Err(validation.errors) }
 }
@@ -119,6 +128,7 @@ fn null_as_default<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
 struct Validation<'a> {
     file: &'a str,
     text: &'a str,
+    features: Features,
     errors: Vec<RuleFileError>,
 }
 
@@ -220,7 +230,7 @@ impl Validation<'_> {
             self.error(place, &["expr"], "field 'expr' must be set in rule");
             return None;
         }
-        match promql::parse(expr) {
+        match promql::parse_with(expr, self.features) {
             Ok(expr) => Some(ParsedQuery::new(expr)),
             Err(error) => {
                 self.error(place, &["expr"], format!("could not parse expression: {error}"));

@@ -333,7 +333,7 @@ fn observe(
     at: Timestamp,
 ) -> Result<BTreeMap<Labels, Observed>, String> {
     let query = |text: &str| {
-        let expr = promql::parse(text).map_err(|error| error.to_string())?;
+        let expr = context.engine.parse(text).map_err(|error| error.to_string())?;
         let vector =
             context.rule_vector(group, (&expr, text), at).map_err(|error| error.to_string())?;
         let element = |element: Element| (element.labels, element.value.as_float().unwrap_or(0.0));

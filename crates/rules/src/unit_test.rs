@@ -43,27 +43,27 @@ pub struct TestedFile {
     pub failures: Vec<String>,
 }
 
-/// Runs the unit tests of each file. Blocks.
-pub fn test_files(paths: &[PathBuf]) -> Vec<TestedFile> {
-    paths.iter().map(|path| test_file(path)).collect()
+/// Runs the unit tests of each file, queries as `options` say. Blocks.
+pub fn test_files(paths: &[PathBuf], options: &EngineOptions) -> Vec<TestedFile> {
+    paths.iter().map(|path| test_file(path, options)).collect()
 }
 
-fn test_file(path: &Path) -> TestedFile {
-    match run_file(path) {
+fn test_file(path: &Path, options: &EngineOptions) -> TestedFile {
+    match run_file(path, options) {
         Ok((tests, failures)) => TestedFile { path: path.to_owned(), tests, failures },
         Err(failures) => TestedFile { path: path.to_owned(), tests: 0, failures },
     }
 }
 
 /// The number of tests and what failed in them; an error if there is nothing to run.
-fn run_file(path: &Path) -> Result<(usize, Vec<String>), Vec<String>> {
+fn run_file(path: &Path, options: &EngineOptions) -> Result<(usize, Vec<String>), Vec<String>> {
     let text = fs::read_to_string(path).map_err(|error| vec![error.to_string()])?;
     let yaml: FileYaml = serde_yaml_ng::from_str(&text).map_err(|error| vec![error.to_string()])?;
     let directory = path.parent().unwrap_or(Path::new(""));
-    let groups = yaml.groups(directory)?;
+    let groups = yaml.groups(directory, options.features)?;
     let mut failures = Vec::new();
     for test in &yaml.tests {
-        let run = Run::new(&yaml, test, &groups).and_then(Run::finish);
+        let run = Run::new(&yaml, test, &groups, options).and_then(Run::finish);
         let name = test.name.as_ref().map_or(String::new(), |name| format!("name: {name}, "));
         let found = run.unwrap_or_else(|reason| vec![reason]);
         failures.extend(found.into_iter().map(|failure| format!("{name}{failure}")));
@@ -98,7 +98,12 @@ impl Notify for Nobody {
 }
 
 impl<'a> Run<'a> {
-    fn new(yaml: &FileYaml, test: &'a TestYaml, groups: &[RuleGroup]) -> Result<Self, String> {
+    fn new(
+        yaml: &FileYaml,
+        test: &'a TestYaml,
+        groups: &[RuleGroup],
+        options: &EngineOptions,
+    ) -> Result<Self, String> {
         let step = yaml.evaluation_interval();
         let interval = test.interval.filter(|interval| !interval.is_zero()).unwrap_or(step);
         let settings = Settings {
@@ -114,7 +119,8 @@ impl<'a> Run<'a> {
         };
         let groups = groups.iter().map(group).collect();
         let memory = Arc::new(Memory::default());
-        let context = context(&memory, step, settings, metrics);
+        let options = EngineOptions { subquery_step: step, ..options.clone() };
+        let context = context(&memory, options, settings, metrics);
         let input = test.input_series.iter().map(|series| {
             let labels = parse_line(&series.series)?.labels;
             let values = parse_values(&series.values)
@@ -210,7 +216,8 @@ impl<'a> Run<'a> {
     }
 
     fn check_expr(&self, test: &ExprTestYaml) -> Result<(), String> {
-        let expr = promql::parse(&test.expr).map_err(|error| format!("err: {error}"))?;
+        let expr =
+            self.context.engine.parse(&test.expr).map_err(|error| format!("err: {error}"))?;
         let vector = self.context.vector(&self.context.engine, &expr, at(test.eval_time));
         let vector = vector.map_err(|error| format!("err: {error}"))?;
         let got = vector
@@ -227,8 +234,12 @@ fn at(time: Duration) -> Timestamp {
     Timestamp::EPOCH.plus(time)
 }
 
-fn context(memory: &Arc<Memory>, step: Duration, settings: Settings, metrics: Metrics) -> Context {
-    let options = EngineOptions { subquery_step: step, ..EngineOptions::default() };
+fn context(
+    memory: &Arc<Memory>,
+    options: EngineOptions,
+    settings: Settings,
+    metrics: Metrics,
+) -> Context {
     Context {
         engine: Arc::new(Engine::new(options)),
         query: Arc::clone(memory) as _,

@@ -5,6 +5,7 @@
 use std::path::Path;
 use std::process::Command;
 
+use promql::Features;
 use rules::check_files;
 
 /// Whether `promtool check rules` takes the file.
@@ -24,7 +25,7 @@ fn rule_files_are_taken_and_refused_as_by_promtool() {
     let check = |yaml: &str, good: bool| {
         std::fs::write(&path, yaml).unwrap();
         assert_eq!(promtool_takes(&path), good, "promtool of\n{yaml}");
-        let checked = &check_files(std::slice::from_ref(&path))[0];
+        let checked = &check_files(std::slice::from_ref(&path), Features::NONE)[0];
         assert_eq!(checked.errors.is_empty(), good, "{:?} of\n{yaml}", checked.errors);
     };
     let rule = |rule: &str| format!("groups: [{{name: g, rules: [{rule}]}}]");
@@ -90,7 +91,9 @@ fn a_check_counts_rules_and_finds_duplicates() {
 - {name: b, rules: [{record: r, expr: up * 2}, {record: s, expr: up}]}";
     std::fs::write(&path, yaml).unwrap();
     let missing = directory.path().join("missing.yml");
-    let [checked, absent] = &check_files(&[path, missing])[..] else { panic!("two files") };
+    let [checked, absent] = &check_files(&[path, missing], Features::NONE)[..] else {
+        panic!("two files")
+    };
     assert_eq!((checked.groups, checked.rules), (2, 4));
     let duplicates: Vec<&str> = checked.duplicates.iter().map(|rule| rule.name.as_str()).collect();
     assert_eq!(duplicates, ["r"]);

@@ -15,6 +15,7 @@ use std::time::Duration;
 use alerts::AlertingConfig;
 use anyhow::Context as _;
 use model::{Labels, Split, Unsupported, null_as_default};
+use promql::Features;
 use remote::RemoteWriteConfig;
 use rules::RuleGroup;
 use scrape::ScrapeConfig;
@@ -73,15 +74,16 @@ impl Default for Global {
 }
 
 impl Config {
-    /// Reads `path`. An error names the file, and the line and key in it.
-    pub fn load(path: &Path) -> anyhow::Result<Self> {
+    /// Reads `path`. An error names the file, and the line and key in it. `features` are those of rules'
+    /// queries.
+    pub fn load(path: &Path, features: Features) -> anyhow::Result<Self> {
         let text = fs::read_to_string(path).with_context(|| path.display().to_string())?;
         let directory = path.parent().unwrap_or(Path::new("."));
-        Self::parse(&text, directory).with_context(|| path.display().to_string())
+        Self::parse(&text, directory, features).with_context(|| path.display().to_string())
     }
 
     /// `directory` is where relative names of rule files start.
-    fn parse(text: &str, directory: &Path) -> anyhow::Result<Self> {
+    fn parse(text: &str, directory: &Path, features: Features) -> anyhow::Result<Self> {
         if text.trim().is_empty() {
             return Ok(Self::default());
         }
@@ -101,7 +103,7 @@ impl Config {
         let mut config = Self {
             scrape_jobs: resolve_jobs(scrape_configs, &global)?,
             global,
-            rule_groups: load_rules(&rule_files.found)?,
+            rule_groups: load_rules(&rule_files.found, features)?,
             missing_files: [rule_files.missing, scrape_files.missing].concat(),
             unset_variables,
             alerting: yaml.alerting,
@@ -286,10 +288,10 @@ fn resolve_jobs(configs: Vec<ScrapeConfig>, global: &Global) -> anyhow::Result<V
 }
 
 /// All errors of all files, or none.
-fn load_rules(files: &[PathBuf]) -> anyhow::Result<Vec<RuleGroup>> {
+fn load_rules(files: &[PathBuf], features: Features) -> anyhow::Result<Vec<RuleGroup>> {
     let (mut groups, mut errors) = (Vec::new(), Vec::new());
     for file in files {
-        match rules::load(file) {
+        match rules::load(file, features) {
             Ok(read) => groups.extend(read),
             Err(found) => errors.extend(found.iter().map(ToString::to_string)),
         }

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 use clap::{Arg, ArgAction, ArgMatches, Command};
+use promql::EngineOptions;
 
 use crate::Tier;
 use crate::logging::{LogFormat, LogLevel};
@@ -56,7 +57,7 @@ pub(crate) struct WebFlags {
     pub max_connections: usize,
 }
 
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct QueryFlags {
     pub lookback: Duration,
     pub timeout: Duration,
@@ -66,6 +67,8 @@ pub(crate) struct QueryFlags {
     pub max_concurrency: usize,
     /// Queries that take so long are told to the log; zero: none.
     pub slow: Duration,
+    /// With what `--enable-feature` switches on; all else is as by default.
+    pub options: EngineOptions,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -204,13 +207,15 @@ impl Flags {
             "--{AUTO_RELOAD_INTERVAL}: must be at least 1s"
         );
         let auto_reload = features.iter().any(|feature| feature == AUTO_RELOAD);
-        let unknown_features = features.into_iter().filter(|feature| feature != AUTO_RELOAD);
+        let mut options = EngineOptions::default();
+        let is_unknown = |feature: &String| feature != AUTO_RELOAD && !options.enable(feature);
+        let unknown_features = features.into_iter().filter(is_unknown).collect();
         let retention = Some(raw.duration("storage.retention")?).filter(|time| !time.is_zero());
         let retention_bytes = Some(raw.size(RETENTION_SIZE)?).filter(|&bytes| bytes > 0);
         Ok(Self {
             config_file: raw.optional(CONFIG_FILE).map(PathBuf::from),
             auto_reload: auto_reload.then_some(auto_reload_interval),
-            unknown_features: unknown_features.collect(),
+            unknown_features,
             storage: StorageFlags {
                 path: PathBuf::from(raw.text("storage.path")),
                 retention: retention.or(retention_bytes.is_none().then_some(RETENTION)),
@@ -236,6 +241,7 @@ impl Flags {
                     .map(|bytes| usize::try_from(bytes).unwrap_or(usize::MAX)),
                 max_concurrency: raw.count("query.max-concurrency")?,
                 slow: raw.duration("query.slow-log-threshold")?,
+                options,
             },
             rules: RuleFlags {
                 outage_tolerance: raw.duration("rules.alert.for-outage-tolerance")?,
@@ -259,7 +265,7 @@ fn command(tier: &Tier) -> Command {
         .long(ENABLE_FEATURE)
         .action(ArgAction::Append)
         .value_delimiter(',')
-        .help("What Prometheus calls experimental, by its names: auto-reload-config");
+        .help("What Prometheus calls experimental, by its names: auto-reload-config, promql-experimental-functions, …");
     let switches = SWITCHES
         .map(|(name, help)| Arg::new(name).long(name).action(ArgAction::SetTrue).help(help));
     Command::new(tier.program)
@@ -412,6 +418,11 @@ mod tests {
             Some(5),
             &["native-histograms", "x"],
         );
+        let names = "--enable-feature=promql-experimental-functions,promql-delayed-name-removal";
+        check(&[names], None, &[]);
+        let options = Flags::parse(&TIER, &[names]).unwrap().query.options;
+        assert!(options.features.experimental_functions && options.delayed_name_removal);
+        assert!(!options.features.fill_modifiers && !options.type_and_unit_labels);
         let error = Flags::parse(&TIER, &["--config.auto-reload-interval=0s"]).unwrap_err();
         assert_eq!(error.to_string(), "--config.auto-reload-interval: must be at least 1s");
     }

@@ -90,7 +90,7 @@ impl Parts {
             max_samples: flags.query.max_samples,
             max_memory: flags.query.max_memory.unwrap_or_else(query_memory_bytes),
             subquery_step: config.global.evaluation_interval,
-            ..EngineOptions::default()
+            ..flags.query.options.clone()
         });
         let concurrency = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
         let query_log = Arc::new(open_query_log(flags, concurrency.get())?);

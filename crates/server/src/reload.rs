@@ -18,7 +18,7 @@ use crate::telemetry::ReloadMetrics;
 
 pub(crate) fn load(flags: &Flags) -> anyhow::Result<Config> {
     let Some(path) = &flags.config_file else { return Ok(Config::default()) };
-    let config = Config::load(path).context("load configuration")?;
+    let config = Config::load(path, flags.query.options.features).context("load configuration")?;
     for missing in &config.missing_files {
         tracing::warn!("{missing}");
     }

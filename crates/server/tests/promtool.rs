@@ -6,6 +6,7 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
+use promql::Features;
 use server::config::Config;
 use tempfile::TempDir;
 
@@ -16,7 +17,8 @@ struct Verdicts {
 }
 
 fn judge(file: &Path) -> Verdicts {
-    let ours = Config::load(file).map_or_else(|error| format!("{error:#}"), |_| String::new());
+    let ours = Config::load(file, Features::NONE)
+        .map_or_else(|error| format!("{error:#}"), |_| String::new());
     let promtool = Command::new("promtool")
         .args(["check", "config", "--syntax-only"])
         .arg(file)
@@ -41,7 +43,7 @@ fn judge_text(text: &str) -> Verdicts {
 #[test]
 fn a_configuration_of_a_kubernetes_cluster_is_good() {
     let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/testdata");
-    let config = Config::load(&testdata.join("kubernetes.yml")).unwrap();
+    let config = Config::load(&testdata.join("kubernetes.yml"), Features::NONE).unwrap();
     assert_eq!(config.scrape_jobs.len(), 7);
     assert_eq!(config.alerting.alertmanagers[0].discoveries.len(), 1);
     assert_eq!(config.remote_write[0].name, "cascade");

@@ -142,6 +142,6 @@ fn unknown_keys_and_wrong_types_are_refused_where_they_stand() {
 
 #[test]
 fn a_file_that_is_not_there_is_an_error_that_names_it() {
-    let errors = load(Path::new("/nowhere/rules.yml")).unwrap_err();
+    let errors = load(Path::new("/nowhere/rules.yml"), Features::NONE).unwrap_err();
     assert_eq!(errors[0].to_string(), "/nowhere/rules.yml: No such file or directory (os error 2)");
 }

@@ -5,6 +5,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use model::Labels;
+use promql::Features;
 use promql::SampleValue;
 use promql::notation::{Value, parse_line, parse_values};
 use serde::Deserialize;
@@ -98,7 +99,11 @@ impl FileYaml {
 
     /// The groups of all rule files: those that `group_eval_order` leaves out first, then in its
     /// order. Paths and patterns start at `directory`.
-    pub(super) fn groups(&self, directory: &Path) -> Result<Vec<RuleGroup>, Vec<String>> {
+    pub(super) fn groups(
+        &self,
+        directory: &Path,
+        features: Features,
+    ) -> Result<Vec<RuleGroup>, Vec<String>> {
         let (mut groups, mut errors) = (Vec::new(), Vec::new());
         for pattern in &self.rule_files {
             let full = directory.join(pattern).to_string_lossy().into_owned();
@@ -108,7 +113,7 @@ impl FileYaml {
                 errors.push(format!("rule_files: no file matches {pattern}"));
             }
             for path in paths {
-                match load(&path) {
+                match load(&path, features) {
                     Ok(read) => groups.extend(read),
                     Err(found) => errors.extend(found.iter().map(ToString::to_string)),
                 }

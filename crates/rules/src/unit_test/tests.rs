@@ -40,7 +40,7 @@ fn check(test: &str, expect: &str) {
         "rule_files: [rules.yml]\nevaluation_interval: 1m\ngroup_eval_order: [first, second]\n";
     fs::write(directory.path().join("rules.yml"), RULES).unwrap();
     fs::write(&path, format!("{head}tests:\n- interval: 1m\n  external_labels: {{region: eu}}\n  input_series:\n  - {{series: 'x{{job=\"a\"}}', values: '0 11x5 30 30 0 0 0'}}\n  - {{series: 'x{{job=\"b\"}}', values: '1+1x3 _ stale'}}\n{test}")).unwrap();
-    let tested = test_file(&path);
+    let tested = test_file(&path, &EngineOptions::default());
     let (passes, said) = promtool_passes(&path);
     assert_eq!(tested.failures.is_empty(), expect.is_empty(), "{:?}", tested.failures);
     assert_eq!(passes, expect.is_empty(), "promtool: {said}");
@@ -127,7 +127,7 @@ fn a_file_that_cannot_be_tested_says_why() {
     let check = |text: &str, expect: &str| {
         let path = directory.path().join("test.yml");
         fs::write(&path, text).unwrap();
-        let failures = test_file(&path).failures.join("\n");
+        let failures = test_file(&path, &EngineOptions::default()).failures.join("\n");
         assert!(failures.contains(expect), "{text}\n{failures}");
     };
     fs::write(directory.path().join("bad.yml"), "groups: [{name: g, rules: [{}]}]").unwrap();
@@ -152,7 +152,7 @@ tests:
 ",
         "name: both, rule: r, time: 0s, err: ",
     );
-    let missing = test_file(&directory.path().join("nothing.yml"));
+    let missing = test_file(&directory.path().join("nothing.yml"), &EngineOptions::default());
     assert_eq!(missing.failures, ["No such file or directory (os error 2)"]);
 }
 
@@ -163,7 +163,7 @@ fn the_rule_packs_pass_their_tests() {
     let mut tested = 0;
     for entry in fs::read_dir(directory).unwrap() {
         let path = entry.unwrap().path();
-        let outcome = test_file(&path);
+        let outcome = test_file(&path, &EngineOptions::default());
         assert_eq!(outcome.failures, [""; 0], "{}", path.display());
         tested += outcome.tests;
     }

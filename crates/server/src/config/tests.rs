@@ -1,7 +1,7 @@
 use super::*;
 
 fn parse(text: &str) -> anyhow::Result<Config> {
-    Config::parse(text, Path::new("/nowhere"))
+    Config::parse(text, Path::new("/nowhere"), Features::NONE)
 }
 
 #[test]
@@ -92,15 +92,20 @@ fn rule_files_are_found_once_and_checked() {
     let directory = tempfile::tempdir().unwrap();
     let write = |name: &str, text: &str| fs::write(directory.path().join(name), text).unwrap();
     write("a.yml", "groups: [{name: a, rules: [{record: 'a:b', expr: up}]}]");
-    let config =
-        Config::parse("rule_files: [a.yml, '*.yml', gone.yml, 'gone*.yml']", directory.path())
-            .unwrap();
+    let config = Config::parse(
+        "rule_files: [a.yml, '*.yml', gone.yml, 'gone*.yml']",
+        directory.path(),
+        Features::NONE,
+    )
+    .unwrap();
     assert_eq!(config.rule_groups.len(), 1);
     let missing: Vec<String> = config.missing_files.iter().map(ToString::to_string).collect();
     assert_eq!(missing, ["rule_files: \"gone.yml\" does not exist"]);
 
     write("b.yml", "groups: [{name: a, rules: [{record: 'a:b', expr: 'up +'}]}]");
-    let error = Config::parse("rule_files: ['*.yml']", directory.path()).unwrap_err().to_string();
+    let error = Config::parse("rule_files: ['*.yml']", directory.path(), Features::NONE)
+        .unwrap_err()
+        .to_string();
     assert!(error.contains("b.yml") && error.contains("parse error"), "{error}");
 }
 
@@ -195,8 +200,9 @@ fn scrape_configs_may_stand_in_files_of_their_own() {
         fs::create_dir_all(path.parent().unwrap()).unwrap();
         fs::write(path, text).unwrap();
     };
-    let parse =
-        |text: &str| Config::parse(text, directory.path()).map_err(|error| format!("{error:#}"));
+    let parse = |text: &str| {
+        Config::parse(text, directory.path(), Features::NONE).map_err(|error| format!("{error:#}"))
+    };
     write("jobs/a.yml", "scrape_configs:\n- {job_name: a, bearer_token_file: token}");
     write("jobs/b.yml", "scrape_configs:\n- {job_name: b}\n- {job_name: c}");
     write("jobs/empty.yml", "# nothing yet");
@@ -257,6 +263,7 @@ remote_write: [{url: 'http://a/', basic_auth: {password_file: gone-4}}]
 alerting: {alertmanagers: [{authorization: {credentials_file: gone-5}}]}
 ",
         directory.path(),
+        Features::NONE,
     );
     let config = config.unwrap();
     fs::write(directory.path().join("bad.json"), "[{}").unwrap();
