@@ -59,7 +59,7 @@ fn a_bad_configuration_ends_the_start_with_its_file_place_and_reason() -> anyhow
         &["regex", "line 4"],
     )?;
     check("scrape_configs:\n- job_name: a\n- job_name: a\n", &["multiple", "job name"])?;
-    check("remote_write:\n- url: nowhere\n", &["url", "nowhere"])?;
+    check("remote_write:\n- url: nowhere\n", &["remote_write.url", "relative URL", "line 2"])?;
     check(
         "remote_write: [{url: 'http://a', name: b}, {url: 'http://c', name: b}]\n",
         &["two destinations"],
