@@ -6,21 +6,22 @@
 //! - STREAM-1: series are visited in the order of the source, also when several threads share the
 //!   work: each has a contiguous part, and their states are handed back in order.
 
+mod stage;
+
 use std::ops::Range;
 
 use model::Labels;
 use storage::{Columns, Grouping, QueryError, Selection, SeriesGroups, SeriesSet};
 
-use super::column::Column;
 use super::growth::Gathered;
 use super::memory::{Held, labels_bytes};
 use super::meter::Tally;
 use super::selector::{Instants, Yields};
 use super::window::Windows;
-use super::{Evaluated, Evaluation, Grid, Series, binary, calendar, histogram, labels, math};
+use super::{Evaluated, Evaluation, Grid, Series, calendar, histogram, labels, math};
 use crate::annotations::Annotations;
-use crate::ast::{Binary, BinaryOp, Call, Expr, Unary, ValueType, VectorSelector};
-use crate::position::Position;
+use crate::ast::{Call, Expr, Unary, ValueType, VectorSelector};
+use stage::{Stage, with_scalar};
 
 /// Fewer series than this are not worth a further thread.
 const SERIES_PER_THREAD: usize = 512;
@@ -71,24 +72,6 @@ pub(super) enum Source<'a> {
     Instants(Instants),
     Windows(Windows<'a>),
     Ready(Vec<Series>),
-}
-
-/// What happens to one series after another.
-enum Stage<'a> {
-    /// Of index and value; histograms are dropped.
-    Floats(Box<dyn Fn(usize, f64) -> f64 + Send + Sync + 'a>),
-    /// Floats are dropped.
-    Histograms(fn(&model::FloatHistogram) -> f64),
-    Negate,
-    Scalar {
-        op: BinaryOp,
-        scalar: Vec<f64>,
-        scalar_is_left: bool,
-        returns_bool: bool,
-        position: Position,
-    },
-    /// Nothing is left: the arguments exclude every value.
-    Nothing,
 }
 
 /// What one thread needs while it works on series.
@@ -455,81 +438,6 @@ impl Evaluation<'_> {
         match bare.source {
             Source::Ready(series) => Ok(series),
             source => self.collect(Stream { source, ..bare }),
-        }
-    }
-
-    /// `has_labels`: nobody needs to take the name off a series that comes without labels.
-    fn apply(
-        &self,
-        stages: &[Stage<'_>],
-        series: &mut Series,
-        has_labels: bool,
-        annotations: &mut Annotations,
-    ) {
-        for stage in stages {
-            let Series { labels, drop_name, column, .. } = series;
-            let renames = match stage {
-                Stage::Floats(apply) => {
-                    column.drop_histograms();
-                    column.map_floats(apply);
-                    true
-                }
-                Stage::Histograms(apply) => {
-                    column.map_histograms(apply);
-                    true
-                }
-                Stage::Negate => {
-                    negate(column);
-                    true
-                }
-                Stage::Nothing => {
-                    column.reset(column.len());
-                    true
-                }
-                Stage::Scalar { op, scalar, scalar_is_left, returns_bool, position } => {
-                    for (step, scalar) in scalar.iter().enumerate() {
-                        let Some(point) = column.get(step) else { continue };
-                        let (op, swap) = (*op, *scalar_is_left);
-                        let result = binary::with_scalar(op, point, *scalar, swap, *returns_bool);
-                        let point = result.unwrap_or_else(|trouble| {
-                            trouble.annotate(annotations, op, *position);
-                            None
-                        });
-                        column.set(step, point);
-                    }
-                    op.changes_metric() || *returns_bool
-                }
-            };
-            if renames && has_labels {
-                let (renamed, late) = self.renamed(std::mem::take(labels));
-                *labels = renamed;
-                *drop_name |= late;
-            }
-        }
-    }
-}
-
-fn with_scalar<'a>(
-    stream: Stream<'a>,
-    binary: &Binary,
-    scalar: Vec<f64>,
-    scalar_is_left: bool,
-    position: Position,
-) -> Stream<'a> {
-    let (op, returns_bool) = (binary.op, binary.returns_bool);
-    let stage = Stage::Scalar { op, scalar, scalar_is_left, returns_bool, position };
-    stream.then(stage, op.changes_metric() || returns_bool)
-}
-
-fn negate(column: &mut Column) {
-    column.map_floats(|_, value| -value);
-    if column.has_histograms() {
-        for step in 0..column.len() {
-            if let Some(found) = column.histogram(step) {
-                let mut negative = model::FloatHistogram::clone(found);
-                negative.scale(-1.0);
-                column.set(step, Some(super::Point::Histogram(negative.into())));
-            }
         }
     }
 }
