@@ -15,36 +15,49 @@ pub(crate) fn expression(expr: &Expr) -> Value {
             json!({ "type": "numberLiteral", "val": promql::format_value(number.value) })
         }
         Expr::String(string) => json!({ "type": "stringLiteral", "val": string.value }),
-        Expr::Paren(paren) => json!({ "expr": expression(&paren.inner), "type": "parenExpr" }),
-        Expr::Unary(unary) => json!({
-            "expr": expression(&unary.inner),
-            "op": if unary.negative { "-" } else { "+" },
-            "type": "unaryExpr",
-        }),
+        Expr::Paren(paren) => with(json!({ "type": "parenExpr" }), "expr", &paren.inner),
+        Expr::Unary(unary) => {
+            let op = if unary.negative { "-" } else { "+" };
+            with(json!({ "op": op, "type": "unaryExpr" }), "expr", &unary.inner)
+        }
         Expr::Binary(binary) => self::binary(binary),
-        Expr::Aggregate(aggregate) => json!({
-            "expr": expression(&aggregate.inner),
-            "grouping": aggregate.grouping,
-            "op": aggregate.op.as_str(),
-            "param": aggregate.parameter.as_ref().map(expression),
-            "type": "aggregation",
-            "without": aggregate.without,
-        }),
+        Expr::Aggregate(aggregate) => {
+            let value = json!({
+                "grouping": aggregate.grouping,
+                "op": aggregate.op.as_str(),
+                "param": null,
+                "type": "aggregation",
+                "without": aggregate.without,
+            });
+            let value = with(value, "expr", &aggregate.inner);
+            match &aggregate.parameter {
+                Some(parameter) => with(value, "param", parameter),
+                None => value,
+            }
+        }
         Expr::Call(call) => self::call(call),
         Expr::Vector(selector) => self::selector(selector, "vectorSelector", None),
         Expr::Matrix(selector) => {
             self::selector(&selector.vector, "matrixSelector", Some(&selector.range))
         }
-        Expr::Subquery(subquery) => json!({
-            "expr": expression(&subquery.inner),
-            "offset": offset(&subquery.time),
-            "range": millis(&subquery.range),
-            "startOrEnd": start_or_end(&subquery.time),
-            "step": subquery.step.as_ref().map_or(Some(0), millis),
-            "timestamp": timestamp(&subquery.time),
-            "type": "subquery",
-        }),
+        Expr::Subquery(subquery) => {
+            let value = json!({
+                "offset": offset(&subquery.time),
+                "range": millis(&subquery.range),
+                "startOrEnd": start_or_end(&subquery.time),
+                "step": subquery.step.as_ref().map_or(Some(0), millis),
+                "timestamp": timestamp(&subquery.time),
+                "type": "subquery",
+            });
+            with(value, "expr", &subquery.inner)
+        }
     }
+}
+
+/// Puts `expr` into an object. `json!` would copy it, and all below it, at every level.
+fn with(mut object: Value, key: &str, expr: &Expr) -> Value {
+    object[key] = expression(expr);
+    object
 }
 
 fn binary(binary: &Binary) -> Value {
@@ -57,14 +70,13 @@ fn binary(binary: &Binary) -> Value {
             "on": binary.matching.on,
         })
     });
-    json!({
+    let value = json!({
         "bool": binary.returns_bool,
-        "lhs": expression(&binary.lhs),
         "matching": matching,
         "op": binary.op.as_str(),
-        "rhs": expression(&binary.rhs),
         "type": "binaryExpr",
-    })
+    });
+    with(with(value, "lhs", &binary.lhs), "rhs", &binary.rhs)
 }
 
 fn cardinality(binary: &Binary) -> &'static str {
@@ -84,8 +96,7 @@ fn call(call: &Call) -> Value {
         Optional::UpTo(count) => count as i64,
         Optional::Any => -1,
     };
-    json!({
-        "args": call.args.iter().map(expression).collect::<Vec<_>>(),
+    let mut value = json!({
         "func": {
             "argTypes": arg_types,
             "name": function.name,
@@ -93,7 +104,9 @@ fn call(call: &Call) -> Value {
             "variadic": variadic,
         },
         "type": "call",
-    })
+    });
+    value["args"] = Value::Array(call.args.iter().map(expression).collect());
+    value
 }
 
 fn selector(selector: &VectorSelector, kind: &str, range: Option<&Span>) -> Value {
